@@ -1,0 +1,1 @@
+"""Words about one agent: read, check, freeze. Knows neither asyncio nor LiveKit."""

@@ -1,0 +1,176 @@
+"""An agent as frozen data: what a checked file means. It knows neither YAML nor LiveKit."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runner.definition.kinds import ANNOUNCEMENT, PIPELINE, REALTIME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeting:
+    """How a call begins; with neither field the caller speaks first.
+
+    `say` is a template spoken word for word, `generate` one that tells the model what to do.
+    """
+
+    say: str | None = None
+    generate: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnTaking:
+    """Who speaks when; durations and delays in seconds."""
+
+    allow_interruptions: bool = True
+    min_interruption_duration: float = 0.5
+    min_endpointing_delay: float = 0.5
+    max_endpointing_delay: float = 6.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One model of a pipeline and where it lives.
+
+    `base_url` None means OpenAI's own servers; `api_key_env` None means a server that wants no key.
+    """
+
+    model: str
+    base_url: str | None
+    api_key_env: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealtimeBackend:
+    """Speech to speech by the OpenAI Realtime API; `temperature` in percent, timeout in seconds."""
+
+    kind: str = REALTIME
+    name: str
+    first_audio_timeout: float
+    model: str
+    voice: str
+    temperature: float
+    base_url: str | None
+    api_key_env: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineBackend:
+    """Speech to text, language model, text to speech; `temperature` in percent."""
+
+    kind: str = PIPELINE
+    name: str
+    first_audio_timeout: float
+    stt: Part
+    llm: Part
+    tts: Part
+    voice: str
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnouncementBackend:
+    """One sentence, then the end: hang up, or transfer to a number when `transfer` is set."""
+
+    kind: str = ANNOUNCEMENT
+    name: str
+    first_audio_timeout: float
+    say: str
+    transfer: str | None
+
+
+Backend = RealtimeBackend | PipelineBackend | AnnouncementBackend
+
+_BACKENDS: dict[str, type[Backend]] = {
+    REALTIME: RealtimeBackend,
+    PIPELINE: PipelineBackend,
+    ANNOUNCEMENT: AnnouncementBackend,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolStub:
+    """A tool answered from the file.
+
+    `parameters` is the JSON Schema of the arguments object; `returns` a template, or JSON whose
+    texts are templates; `delay` in seconds.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    returns: Any
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Which rooms are this agent's: patterns with `*` and `{name}`, or everything left over."""
+
+    rooms: tuple[str, ...]
+    default: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSpec:
+    """One agent, checked and complete: every default filled in, every included template inside.
+
+    `prompt` is the template of the instructions, `variables` the defaults of the names that
+    templates may use, `templates` the included files by their path below the agents folder.
+    """
+
+    id: str
+    name: str
+    description: str
+    prompt: str
+    variables: Mapping[str, Any]
+    greeting: Greeting
+    language: str | None
+    voice: str
+    temperature: float
+    response_length: str
+    turn_taking: TurnTaking
+    backends: tuple[Backend, ...]
+    tools: tuple[ToolStub, ...]
+    answers: Answers
+    templates: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the canonical JSON of this spec: sorted keys, no white space, UTF-8 as it is."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+    @property
+    def digest(self) -> str:
+        """The first 12 hexadecimal digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+
+def spec_from_json(text: str) -> AgentSpec:
+    """Read back what `AgentSpec.to_json` wrote.
+
+    Raises:
+        ValueError: the text is not a spec that this version can read.
+    """
+    try:
+        fields = json.loads(text)
+        return AgentSpec(
+            **fields
+            | {
+                "greeting": Greeting(**fields["greeting"]),
+                "turn_taking": TurnTaking(**fields["turn_taking"]),
+                "backends": tuple(_backend(record) for record in fields["backends"]),
+                "tools": tuple(ToolStub(**record) for record in fields["tools"]),
+                "answers": Answers(
+                    rooms=tuple(fields["answers"]["rooms"]), default=fields["answers"]["default"]
+                ),
+            }
+        )
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"not a spec of this version: {error}") from error
+
+
+def _backend(record: dict[str, Any]) -> Backend:
+    parts = {name: Part(**record[name]) for name in ("stt", "llm", "tts") if name in record}
+    return _BACKENDS[record["kind"]](**record | parts)
