@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -83,7 +83,7 @@ class AnnouncementBackend:
 
 Backend = RealtimeBackend | PipelineBackend | AnnouncementBackend
 
-_BACKENDS: dict[str, type[Backend]] = {
+_BACKENDS: dict[str, Callable[..., Backend]] = {
     REALTIME: RealtimeBackend,
     PIPELINE: PipelineBackend,
     ANNOUNCEMENT: AnnouncementBackend,

@@ -1,0 +1,99 @@
+"""The door: arguments, exit codes, and the one catch-all."""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from runner import __version__
+from runner.errors import RunnerError
+
+USAGE = 2
+COULD_NOT_RUN = 3
+INTERRUPTED = 130
+
+_FORMATS = ("text", "json", "github", "sarif")
+_STATE_HELP = "where snapshots of agents are kept (default: $RUNNER_STATE_DIR, else your own)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    0 clean, 1 diagnostics, 2 usage, 3 could not run, 130 interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        command = getattr(import_module(f"runner.commands.{options.command}"), options.command)
+        return int(command(options))
+    except RunnerError as error:
+        print(f"runner: {error}", file=sys.stderr)
+        return COULD_NOT_RUN
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return COULD_NOT_RUN
+    except Exception:  # the door: a defect of ours must still end with a sentence
+        traceback.print_exc()
+        print("runner: this is a defect of voice-runner; please report it", file=sys.stderr)
+        return COULD_NOT_RUN
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="runner", description="YAML in, voice agents out.")
+    parser.add_argument("--version", action="version", version=f"voice-runner {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_validate(commands.add_parser("validate", help="say what is wrong with agent files"))
+    _add_explain(commands.add_parser("explain", help="show what an agent's file comes to"))
+    commands.add_parser("schema", help="print the JSON Schema of the agent file")
+    _add_serve(commands.add_parser("serve", help="answer calls on LiveKit"))
+    _add_doctor(commands.add_parser("doctor", help="check everything that a call needs"))
+    return parser
+
+
+def _add_validate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "paths", nargs="*", type=Path, default=[Path("agents")], metavar="PATH",
+        help="agent files and folders (default: agents)",
+    )  # fmt: skip
+    parser.add_argument("--format", choices=_FORMATS, default="text", help="how to print findings")
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("agent", metavar="AGENT", help="an agent file, or an id in agents/")
+    parser.add_argument("--room", default="", metavar="NAME", help="as if in the room NAME")
+    parser.add_argument(
+        "--set", action="append", default=[], dest="assignments", metavar="NAME=VALUE",
+        help="as if the call brought this variable",
+    )  # fmt: skip
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path("agents"), metavar="FOLDER",
+        help="the agents folder (default: agents)",
+    )  # fmt: skip
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)
+    parser.add_argument("--check", action="store_true", help="validate and exit")
+    parser.add_argument("--strict", action="store_true", help="start only if all agents are valid")
+    parser.add_argument(
+        "--worker-name", metavar="NAME", help="take only explicit dispatches to NAME"
+    )
+    parser.add_argument(
+        "--drain", type=float, default=60.0, metavar="SECONDS",
+        help="how long running calls may go on when the host is told to stop (default: 60)",
+    )  # fmt: skip
+    parser.add_argument("--state", type=Path, metavar="DIR", help=_STATE_HELP)
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), help="default: text in a terminal, else json"
+    )
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)

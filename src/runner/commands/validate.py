@@ -1,0 +1,18 @@
+"""`runner validate`: say what is wrong with agent files, where, and what was meant."""
+
+import argparse
+
+from runner.definition.loader import load
+from runner.definition.reporters import REPORTERS
+
+
+def validate(options: argparse.Namespace) -> int:
+    """Print every finding of every file; return 1 if any of them is an error.
+
+    Raises:
+        RunnerError: a path does not exist, or there is no agent file.
+    """
+    loaded = load(options.paths)
+    if report := REPORTERS[options.format](loaded):
+        print(report)
+    return 1 if loaded.has_errors else 0
