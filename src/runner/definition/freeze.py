@@ -98,7 +98,7 @@ def _backend(key: KeyPath, entry: Entry, voice: str, temperature: float) -> Back
         return _pipeline(entry, voice, temperature, common)
     then = entry.get("then", "hang_up")
     transfer = then.get("transfer") if isinstance(then, dict) else None
-    return AnnouncementBackend(say=entry["say"], transfer=transfer, **common)
+    return AnnouncementBackend(say=entry.get("say", ""), transfer=transfer, **common)
 
 
 def _realtime(entry: Entry, voice: str, temperature: float, common: Entry) -> RealtimeBackend:
@@ -127,7 +127,7 @@ def _part(entry: Entry, name: str, model: str) -> Part:
     value = entry.get(name, model)
     own: Entry = {"model": value} if isinstance(value, str) else value
     return Part(
-        model=own["model"],
+        model=own.get("model", model),
         base_url=own.get("base_url", entry.get("base_url")),
         api_key_env=_key_name(own.get("api_key_env", entry.get("api_key_env", "OPENAI_API_KEY"))),
     )
@@ -139,10 +139,10 @@ def _key_name(name: str) -> str | None:
 
 def _tool(entry: Entry) -> ToolStub:
     return ToolStub(
-        name=entry["name"],
-        description=entry["description"],
+        name=entry.get("name", ""),
+        description=entry.get("description", ""),
         parameters=json_schema(entry.get("parameters", {})),
-        returns=entry["returns"],
+        returns=entry.get("returns", ""),
         delay=float(entry.get("delay", 0.0)),
     )
 

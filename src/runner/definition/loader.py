@@ -128,7 +128,7 @@ def _compare(agents: Sequence[_Agent]) -> None:
     _clash(
         unique, "claimed", "the rooms '{}' are also claimed by {}; give each pattern to one agent"
     )
-    _clash(by_default, "claimed", "the agent for all other rooms ({}) is also {}; keep one of them")
+    _clash(by_default, "claimed", "the {} agent, for all other rooms, is also {}; keep one of them")
 
 
 def _clash(groups: Mapping[str, list[_Agent]], rule: str, message: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from runner import __version__
 from runner.definition.diagnostics import Diagnostic
 from runner.definition.loader import Loaded
+from runner.definition.rule_ids import SUMMARIES
 
 _WIDTH = 160
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -32,7 +33,7 @@ def as_sarif(loaded: Loaded) -> str:
     driver = {
         "name": "runner validate",
         "version": __version__,
-        "rules": [{"id": rule} for rule in rules],
+        "rules": [{"id": rule, "shortDescription": {"text": SUMMARIES[rule]}} for rule in rules],
     }
     run = {"tool": {"driver": driver}, "results": [_result(f) for f in loaded.diagnostics]}
     return json.dumps({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, indent=2)

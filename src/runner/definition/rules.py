@@ -100,7 +100,7 @@ def _voice_finding(draft: Draft, place: KeyPath, kinds: list[str], name: str) ->
         message += f"; choose one of {', '.join(common)}"
     elsewhere = [kind for kind, voices in VOICES.items() if name in voices]
     if elsewhere and place == ("voice",):
-        message += f", or give {elsewhere[0]} its own 'voice'"
+        message += f" ({elsewhere[0]} has it: a backend may have a voice of its own)"
     return draft.at_value(place, "voice", message, suggestion=suggestion)
 
 
@@ -113,7 +113,8 @@ def temperature_unused(draft: Draft, spec: AgentSpec) -> Iterator[Diagnostic]:
         if reason and (len(place) > 1 or "temperature" in draft.root):
             ignoring.setdefault(place, []).append(reason)
     for place, reasons in ignoring.items():
-        message = f"not sent by {' and '.join(dict.fromkeys(reasons))}, which takes no temperature"
+        kinds = " and ".join(dict.fromkeys(reasons))
+        message = f"this temperature is not sent by {kinds}, which takes none"
         yield draft.at_value(place, "temperature-unused", message, level="note")
 
 
@@ -143,7 +144,8 @@ def tool_name(draft: Draft, spec: AgentSpec) -> Iterator[Diagnostic]:
             number = int(first[tool.name][1]) + 1
             message = f"tool {number} is called '{tool.name}' already; give this one another name"
             yield draft.at_value((*key, "name"), "tool-name", message)
-        first.setdefault(tool.name, key)
+        if tool.name:
+            first.setdefault(tool.name, key)
 
 
 def parameter(draft: Draft, spec: AgentSpec) -> Iterator[Diagnostic]:

@@ -133,7 +133,9 @@ def _missing_key(document: Document, error: Any, key: KeyPath) -> Iterator[Findi
         return
     where = f" of {_name(key)}" if key else ""
     message = f"the key '{missing}'{where} is missing"
-    yield document.finding(document.key_span(key), "missing-key", message), key
+    # Without its kind nothing can be said of a backend; all else is checked without the key.
+    place = key if missing == "kind" else (*key, missing)
+    yield document.finding(document.key_span(key), "missing-key", message), place
 
 
 def _wrong_type(document: Document, key: KeyPath, value: Any, wanted: list[str]) -> Finding:

@@ -55,7 +55,7 @@ class _Source:
         start = _start_of(word, lines[line - 1])
         length = len(word)
         if start is None:
-            tag = re.search(r"\{[{%#].*|\S.*", lines[line - 1])
+            tag = re.search(r"\{[{%#].*", lines[line - 1]) or re.search(r"\S.*", lines[line - 1])
             start, length = (tag.start(), len(tag.group().rstrip())) if tag else (0, 1)
         return Problem(self.template, line, start + 1, length, rule, message, suggestion)
 
