@@ -1,4 +1,4 @@
-"""Agent files that are right are silent; files that are wrong say exactly what their `.out` says."""
+"""Agent files that are right are silent; files that are wrong say what their `.out` says."""
 
 import io
 import os

@@ -98,6 +98,9 @@ class TemplateCheck:
         except TemplateSyntaxError as error:
             yield self._syntax_problem(source, error)
             return
+        except (RecursionError, SyntaxError):
+            yield source.problem(1, "", "template-syntax", "the template is nested too deeply")
+            return
         yield from _unknown_names(source, tree, known)
         yield from _unknown_attributes(source, tree, known)
         for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):

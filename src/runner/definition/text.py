@@ -1,6 +1,7 @@
 """A file as text: its lines, and findings that point into them. Knows no YAML."""
 
 import bisect
+import codecs
 import re
 from pathlib import Path
 
@@ -94,10 +95,11 @@ def read_text(path: Path) -> TextFile:
     if len(content) > MAX_BYTES:
         message = f"the file is larger than {MAX_BYTES // 1024} KiB; split it with include"
         raise ReadError(nowhere, nowhere.finding(START, "too-large", message))
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode()
     except UnicodeDecodeError as error:
-        good = TextFile(str(path), content[: error.start].decode("utf-8-sig"))
+        good = TextFile(str(path), content[: error.start].decode())
         place = good.span(len(good.text), len(good.text) + 1)
         message = f"byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
         raise ReadError(good, good.finding(place, "encoding", message)) from error

@@ -1,0 +1,151 @@
+"""Whatever is done to an agent file, validate answers with diagnostics, in bounded time."""
+
+import os
+import random
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runner.definition.loader import Loaded, load
+
+CASES = Path(__file__).parent.parent / "cases"
+SOURCES = [
+    *sorted((CASES / "ok").glob("*.yaml")),
+    *sorted((CASES / "err").glob("*.yaml")),
+    *sorted((CASES.parent.parent / "agents").glob("*.yaml")),
+]
+ROUNDS = 40
+ODD = [
+    b"\x00", b"\xff", b"\xe9", b"\xef\xbb\xbf", b"\r", b"\x85", b"{%", b"}}", b"'", b'"', b"\t",
+    b"\xe2\x80\xa8", b"\xf0\x9f\x98\x80", b"<<: *x", b"!!python/none", b"? ", b"---\n", b"#",
+]  # fmt: skip
+
+Mutation = Callable[[bytes, random.Random], bytes]
+
+
+def cut(content: bytes, chance: random.Random) -> bytes:
+    start = chance.randrange(len(content))
+    return content[:start] + content[start + chance.randrange(1, 40) :]
+
+
+def truncate(content: bytes, chance: random.Random) -> bytes:
+    return content[: chance.randrange(len(content))]
+
+
+def indent(content: bytes, chance: random.Random) -> bytes:
+    lines = content.split(b"\n")
+    row = chance.randrange(len(lines))
+    lines[row] = chance.choice([b" ", b"  ", b"\t", b"      "]) + lines[row]
+    return b"\n".join(lines)
+
+
+def swap_lines(content: bytes, chance: random.Random) -> bytes:
+    lines = content.split(b"\n")
+    chance.shuffle(lines)
+    return b"\n".join(lines)
+
+
+def repeat_line(content: bytes, chance: random.Random) -> bytes:
+    lines = content.split(b"\n")
+    row = chance.randrange(len(lines))
+    return b"\n".join([*lines[:row], lines[row], *lines[row:]])
+
+
+def replace_value(content: bytes, chance: random.Random) -> bytes:
+    lines = content.split(b"\n")
+    row = chance.randrange(len(lines))
+    values = [b"", b"~", b"5", b"[]", b"{}", b"no", b"-1e99", b"{{ x }}", b"*a", b"&a [*a]", b"|"]
+    lines[row] = lines[row].split(b":")[0] + b": " + chance.choice(values)
+    return b"\n".join(lines)
+
+
+def insert(content: bytes, chance: random.Random) -> bytes:
+    place = chance.randrange(len(content) + 1)
+    return content[:place] + chance.choice(ODD) + content[place:]
+
+
+MUTATIONS: list[Mutation] = [
+    cut, truncate, indent, swap_lines, repeat_line, replace_value, insert,
+    lambda content, _: b"\xef\xbb\xbf" + content,
+    lambda content, _: content.replace(b"\n", b"\r\n"),
+    lambda content, _: content.decode(errors="ignore").encode("utf-16"),
+    lambda content, _: content + b"#" * 10_000_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_mutated_file_gives_diagnostics(source: Path, tmp_path: Path) -> None:
+    """Mutations of real files never raise, and every finding points into its file."""
+    chance = random.Random(source.name)
+    for number in range(ROUNDS):
+        content = source.read_bytes()
+        for mutation in chance.sample(MUTATIONS, k=chance.randrange(1, 4)):
+            content = mutation(content or b"x", chance)
+        (tmp_path / f"agent-{number}.yaml").write_bytes(content)
+    started = time.monotonic()
+    loaded = load([tmp_path])
+    assert time.monotonic() - started < 20
+    check_places(loaded)
+
+
+def check_places(loaded: Loaded) -> None:
+    for finding in loaded.diagnostics:
+        assert finding.line >= 1
+        assert finding.column >= 1
+        assert finding.end >= finding.column
+        assert len(finding.excerpt) + 1 >= finding.column
+        assert finding.message
+
+
+HOSTILE = {
+    "brackets": b"a: " + b"[" * 200_000,
+    "braces": b"{a: " * 60_000,
+    "quotes": b"prompt: " + b"'" * 200_001,
+    "keys": b"".join(b"k%d: 1\n" % n for n in range(20_000)),
+    "items": b"prompt: x\ntools:\n" + b"- {}\n" * 40_000,
+    "anchors": b"".join(b"a%d: &a%d [*a%d, *a%d]\n" % (n, n, n - 1, n - 1) for n in range(1, 99)),
+    "loops": b"prompt: '" + b"{% for a in range(99999) %}" * 2 + b"{% endfor %}" * 2 + b"'",
+    "power": b"prompt: '{{ 9 ** 9 ** 9 ** 9 }}'",
+    "product": b"prompt: \"{{ 'x' * 999999999 }}\"",
+    "width": b"prompt: \"{{ '%999999999d' % 1 }}{{ 'x'.ljust(999999999) }}\"",
+    "parentheses": b"prompt: '{{ " + b"(" * 5_000 + b" }}'",
+    "nested": b"prompt: '" + b"{% for a in 'x' %}" * 60 + b"{% endfor %}" * 60 + b"'",
+    "macro": b"prompt: '{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}'",
+    "numbers": b"prompt: x\ntemperature: " + b"9" * 100_000,
+    "pattern": b"prompt: x\nanswers: {rooms: ['" + b"*{a}" * 60 + b"']}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_in_bounded_time_and_memory(name: str, tmp_path: Path) -> None:
+    """Files made to exhaust a reader give a diagnostic within seconds and 300 MB."""
+    file = tmp_path / "hostile.yaml"
+    file.write_bytes(HOSTILE[name])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.monotonic()
+    loaded = load([file])
+    assert loaded.has_errors
+    assert time.monotonic() - started < 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+
+
+def test_includes_in_a_circle_are_found(tmp_path: Path) -> None:
+    """Files that include each other are a finding, not an endless loop."""
+    (tmp_path / "a.md").write_text("{% include 'b.md' %}{% include 'b.md' %}")
+    (tmp_path / "b.md").write_text("{% include 'a.md' %}{% include 'a.md' %}")
+    (tmp_path / "x.yaml").write_text("prompt: '{% include \"a.md\" %}'")
+    assert "include each other" in load([tmp_path]).diagnostics[0].message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_a_finding(tmp_path: Path) -> None:
+    """A file that may not be read hides no other."""
+    (tmp_path / "good.yaml").write_text("prompt: x")
+    (tmp_path / "secret.yaml").write_text("prompt: x")
+    (tmp_path / "secret.yaml").chmod(0)
+    loaded = load([tmp_path])
+    assert list(loaded.specs) == ["good"]
+    assert "permissions" in loaded.diagnostics[0].message
