@@ -26,18 +26,18 @@ CALL_NAMES: Known = {
 Names = Mapping[str, Any]
 
 
-def examine(draft: Draft) -> tuple[AgentSpec, list[Diagnostic]]:
+def examine(draft: Draft, templates: TemplateCheck) -> tuple[AgentSpec, list[Diagnostic]]:
     """Return what the draft means, and every finding about it beyond the schema's.
 
     With an error among the findings the spec is not to be used.
     """
     spec = freeze(draft)
-    templates = TemplateCheck(draft.folder.text)
+    included: dict[str, str] = {}
     findings = [finding for rule in RULES for finding in rule(draft, spec)]
     for key, text, known, names in _templates(draft, spec):
-        for problem in templates.problems(text, known, names):
+        for problem in templates.problems(text, known, names, included):
             findings.append(_finding(draft, key, problem))
-    return _complete(replace(spec, templates=templates.included)), findings
+    return _complete(replace(spec, templates=included)), findings
 
 
 def _templates(draft: Draft, spec: AgentSpec) -> Iterator[tuple[KeyPath, str, Known, Names]]:

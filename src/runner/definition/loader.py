@@ -11,6 +11,7 @@ from runner.definition.examine import examine
 from runner.definition.folder import DEFAULTS, Folder, folder_of
 from runner.definition.source import Document
 from runner.definition.spec import AgentSpec
+from runner.definition.templates import TemplateCheck
 from runner.definition.text import ReadError, read_text
 from runner.errors import RunnerError
 
@@ -52,7 +53,8 @@ def load(paths: Sequence[Path]) -> Loaded:
     for folder, files in _by_folder(paths):
         defaults = _read_defaults(folder)
         findings += defaults.findings if defaults else ()
-        agents += [_read_agent(file, folder, defaults) for file in files]
+        templates = TemplateCheck(folder.text)
+        agents += [_read_agent(file, folder, defaults, templates) for file in files]
     if not agents:
         where = ", ".join(map(str, paths))
         raise RunnerError(f"there is no agent in {where}: an agent is a file such as hello.yaml")
@@ -91,7 +93,9 @@ def _read_defaults(folder: Folder) -> Checked | None:
         return Checked(Document(error.file), {}, (error.finding,))
 
 
-def _read_agent(file: Path, folder: Folder, defaults: Checked | None) -> _Agent:
+def _read_agent(
+    file: Path, folder: Folder, defaults: Checked | None, templates: TemplateCheck
+) -> _Agent:
     try:
         document = Document(read_text(file))
     except ReadError as error:
@@ -107,7 +111,7 @@ def _read_agent(file: Path, folder: Folder, defaults: Checked | None) -> _Agent:
         root=merge(under, own.root),
         folder=folder,
     )
-    spec, findings = examine(draft)
+    spec, findings = examine(draft, templates)
     return _Agent(draft, spec, [*(defaults.findings if defaults else ()), *own.findings, *findings])
 
 

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from jinja2 import TemplateError as JinjaError
-from jinja2 import meta
 
 from runner.definition.sandbox import Sandbox
 from runner.definition.spec import AgentSpec, Greeting, ToolStub
@@ -139,6 +138,7 @@ def render(spec: AgentSpec, text: str, names: Names) -> str:
 def _uses_response_length(spec: AgentSpec) -> bool:
     sandbox = Sandbox(spec.templates.get)
     return any(
-        "response_length" in meta.find_undeclared_variables(sandbox.parse(text))
+        use.name == "response_length"
         for text in (spec.prompt, *spec.templates.values())
+        for use in sandbox.facts(text).names
     )

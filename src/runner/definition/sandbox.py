@@ -1,10 +1,16 @@
 """Jinja made safe for files that anybody edits: immutable, strict, and bounded in time and size."""
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 import jinja2
+from jinja2 import nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
+from jinja2.idtracking import VAR_LOAD_RESOLVE
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 #: The largest text a template may become, and the most steps all its `range`s may make together.
@@ -14,6 +20,28 @@ _GROWING_METHODS = frozenset(
     {"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"}
 )
 _GROWING_FILTERS = ("batch", "center", "format", "indent", "slice")
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a template uses in one line: a name, an attribute of `owner`, or an included file."""
+
+    line: int
+    name: str
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A template as read: its code, the names it takes from outside, attributes, and includes.
+
+    An include that does not name its file has an empty name.
+    """
+
+    code: CodeType
+    names: tuple[Use, ...]
+    attributes: tuple[Use, ...]
+    includes: tuple[Use, ...]
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -29,6 +57,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             loader=jinja2.FunctionLoader(lambda name: _named(name, read(name))),
             undefined=jinja2.StrictUndefined,
         )
+        self._facts: dict[str, Facts] = {}
         for name in ("lipsum", "cycler", "joiner"):
             del self.globals[name]
         for name in _GROWING_FILTERS:
@@ -48,21 +77,74 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise SecurityError("'**' takes an exponent of at most 16")
         return super().call_binop(context, operator, left, right)
 
-    def render(self, text: str, names: dict[str, Any]) -> str:
+    def facts(self, text: str) -> Facts:
+        """Read and compile a template, once for each text.
+
+        Raises:
+            TemplateSyntaxError: it is no template.
+            RecursionError, SyntaxError: it is nested too deeply.
+        """
+        if text not in self._facts:
+            tree = self.parse(text)
+            source = io.StringIO()
+            generator = _Generator(self, None, None, source)
+            generator.visit(tree)
+            code = compile(source.getvalue(), "<template>", "exec")
+            self._facts[text] = Facts(code, *_uses(tree, generator.undeclared))
+        return self._facts[text]
+
+    def render(self, text: str, names: Mapping[str, Any]) -> str:
         """Render `text` with `names`.
 
         Raises:
             SecurityError: the template does something that is not allowed, or grows past `LIMIT`.
             Exception: whatever else the template's own expressions raise.
         """
+        template = jinja2.Template.from_code(self, self.facts(text).code, self.make_globals(None))
         chunks = []
         size = 0
-        for chunk in self.from_string(text).generate(names | {"range": _budgeted_range()}):
+        for chunk in template.generate({**names, "range": _budgeted_range()}):
             size += len(chunk)
             if size > LIMIT:
                 raise SecurityError(f"the text grows past {LIMIT} characters")
             chunks.append(chunk)
         return "".join(chunks)
+
+
+class _Generator(CodeGenerator):
+    """Jinja's code generator, which also notes the names that a template takes from outside."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.undeclared: set[str] = set()
+
+    def enter_frame(self, frame: Frame) -> None:
+        super().enter_frame(frame)
+        for action, name in frame.symbols.loads.values():
+            if action == VAR_LOAD_RESOLVE and name is not None:
+                self.undeclared.add(name)
+
+
+def _uses(
+    tree: nodes.Template, undeclared: set[str]
+) -> tuple[tuple[Use, ...], tuple[Use, ...], tuple[Use, ...]]:
+    """Return the names, attributes and includes of a template, in the order of the text."""
+    names: dict[Use, None] = {}
+    attributes: dict[Use, None] = {}
+    includes: list[Use] = []
+    node: Any
+    for node in tree.find_all(nodes.Node):
+        match node:
+            case nodes.Name(ctx="load") if node.name in undeclared:
+                names[Use(node.lineno, node.name)] = None
+            case nodes.Getattr(node=nodes.Name(name=owner), attr=attribute):
+                attributes[Use(node.lineno, attribute, owner)] = None
+            case nodes.Getitem(node=nodes.Name(name=owner), arg=nodes.Const(value=str(attribute))):
+                attributes[Use(node.lineno, attribute, owner)] = None
+            case nodes.Include() | nodes.Import() | nodes.FromImport() | nodes.Extends():
+                name = getattr(node.template, "value", None)
+                includes.append(Use(node.lineno, name if isinstance(name, str) else ""))
+    return tuple(names), tuple(attributes), tuple(includes)
 
 
 def _budgeted_range() -> Callable[..., range]:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
+from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 
 from runner.definition.diagnostics import near_miss
-from runner.definition.sandbox import Sandbox
+from runner.definition.sandbox import Facts, Sandbox, Use
 
 #: The names a template may use, each with the attributes it has; None where any may follow.
 Known = Mapping[str, frozenset[str] | None]
@@ -71,59 +71,60 @@ def _start_of(word: str, text: str) -> int | None:
 
 
 class TemplateCheck:
-    """Checks the templates of one agent; `read` returns an included file's text, or None.
-
-    `included` holds, after the checks, the text of every file that the templates reach.
-    """
+    """Checks templates of one agents folder; `read` returns an included file's text, or None."""
 
     def __init__(self, read: Callable[[str], str | None]) -> None:
         self._read = read
         self._sandbox = Sandbox(read)
-        self.included: dict[str, str] = {}
 
-    def problems(self, text: str, known: Known, names: Mapping[str, Any]) -> Iterator[Problem]:
+    def problems(
+        self, text: str, known: Known, names: Mapping[str, Any], included: dict[str, str]
+    ) -> Iterator[Problem]:
         """Yield what is wrong with one template and with the files that it includes.
 
-        `known` are the names it may use; `names` their defaults, for one render.
+        `known` are the names it may use; `names` their defaults, for one render. The text of every
+        file that it reaches is added to `included`.
         """
         if "{" not in text:
             return
-        found = list(self._written(_Source(text), known, set()))
-        yield from found or self._rendered(_Source(text), names)
+        found = list(self._written(_Source(text), known, included, set()))
+        yield from found or self._rendered(_Source(text), names, included)
 
-    def _written(self, source: _Source, known: Known, seen: set[str]) -> Iterator[Problem]:
+    def _written(
+        self, source: _Source, known: Known, included: dict[str, str], seen: set[str]
+    ) -> Iterator[Problem]:
         try:
-            tree = self._sandbox.parse(source.text)
-            self._sandbox.compile(tree)
+            facts = self._sandbox.facts(source.text)
         except TemplateSyntaxError as error:
             yield self._syntax_problem(source, error)
             return
         except (RecursionError, SyntaxError):
             yield source.problem(1, "", "template-syntax", "the template is nested too deeply")
             return
-        yield from _unknown_names(source, tree, known)
-        yield from _unknown_attributes(source, tree, known)
-        for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
-            yield from self._include(source, node, known, seen)
+        yield from _unknown_names(source, facts, known)
+        yield from _unknown_attributes(source, facts, known)
+        for use in facts.includes:
+            yield from self._include(source, use, known, included, seen)
 
     def _include(
-        self, source: _Source, node: Any, known: Known, seen: set[str]
+        self, source: _Source, use: Use, known: Known, included: dict[str, str], seen: set[str]
     ) -> Iterator[Problem]:
-        name = getattr(node.template, "value", None)
-        if not isinstance(name, str):
+        name = use.name
+        if not name:
             message = "an include names its file in quotes"
-            yield source.problem(node.lineno, "include", "template-include", message)
+            yield source.problem(use.line, "include", "template-include", message)
         elif name in source.parents:
             circle = " -> ".join([*source.parents[source.parents.index(name) :], name])
             message = f"these files include each other: {circle}"
-            yield source.problem(node.lineno, name, "template-include", message)
+            yield source.problem(use.line, name, "template-include", message)
         elif (text := self._read(name)) is None:
             message = f"there is no text file '{name}' below the agents folder"
-            yield source.problem(node.lineno, name, "template-include", message)
+            yield source.problem(use.line, name, "template-include", message)
         elif name not in seen:
             seen.add(name)
-            self.included[name] = text
-            yield from self._written(_Source(text, name, (*source.parents, name)), known, seen)
+            included[name] = text
+            inner = _Source(text, name, (*source.parents, name))
+            yield from self._written(inner, known, included, seen)
 
     def _syntax_problem(self, source: _Source, error: TemplateSyntaxError) -> Problem:
         message = (error.message or "it is not complete").rstrip(".")
@@ -136,9 +137,11 @@ class TemplateCheck:
         message = f"the template cannot be read: {message}"
         return source.problem(error.lineno, "", "template-syntax", message)
 
-    def _rendered(self, source: _Source, names: Mapping[str, Any]) -> Iterator[Problem]:
+    def _rendered(
+        self, source: _Source, names: Mapping[str, Any], included: Mapping[str, str]
+    ) -> Iterator[Problem]:
         try:
-            self._sandbox.render(source.text, dict(names))
+            self._sandbox.render(source.text, names)
         except RecursionError:
             message = "this template calls itself without end"
             yield source.problem(1, "", "template-render", message)
@@ -146,47 +149,37 @@ class TemplateCheck:
             message = f"with the defaults this cannot be rendered: {error}"
             if isinstance(error, UndefinedError):
                 message += "; a value that may be missing needs | default('...')"
-            failed, line = self._failed_at(source, error)
+            failed, line = _failed_at(source, error, included)
             yield failed.problem(line, "", "template-render", message)
 
-    def _failed_at(self, source: _Source, error: Exception) -> tuple[_Source, int]:
-        for frame in reversed(traceback.extract_tb(error.__traceback__)):
-            line = frame.lineno or 1
-            if frame.filename == "<template>":
-                return source, line
-            if frame.filename in self.included:
-                return _Source(self.included[frame.filename], frame.filename), line
-        return source, 1
+
+def _failed_at(
+    source: _Source, error: Exception, included: Mapping[str, str]
+) -> tuple[_Source, int]:
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        line = frame.lineno or 1
+        if frame.filename == "<template>":
+            return source, line
+        if frame.filename in included:
+            return _Source(included[frame.filename], frame.filename), line
+    return source, 1
 
 
-def _unknown_names(source: _Source, tree: nodes.Template, known: Known) -> Iterator[Problem]:
-    unknown = meta.find_undeclared_variables(tree) - set(known) - _GLOBALS
-    places = {
-        (node.name, node.lineno): None
-        for node in tree.find_all(nodes.Name)
-        if node.ctx == "load" and node.name in unknown
-    }
-    for name, line in places:
-        message = f"'{name}' is neither one of the variables nor a built-in name"
-        yield source.problem(line, name, "template-name", message, near_miss(name, known))
+def _unknown_names(source: _Source, facts: Facts, known: Known) -> Iterator[Problem]:
+    for use in facts.names:
+        if use.name not in known and use.name not in _GLOBALS:
+            message = f"'{use.name}' is neither one of the variables nor a built-in name"
+            close = near_miss(use.name, known)
+            yield source.problem(use.line, use.name, "template-name", message, close)
 
 
-def _unknown_attributes(source: _Source, tree: nodes.Template, known: Known) -> Iterator[Problem]:
-    accesses: tuple[type[nodes.Node], ...] = (nodes.Getattr, nodes.Getitem)
-    node: Any
-    for node in tree.find_all(accesses):
-        owner = getattr(node.node, "name", "")
-        attribute = node.attr if isinstance(node, nodes.Getattr) else _text_of(node.arg)
-        allowed = known.get(owner)
-        if allowed is None or attribute is None or attribute in allowed:
+def _unknown_attributes(source: _Source, facts: Facts, known: Known) -> Iterator[Problem]:
+    for use in facts.attributes:
+        allowed = known.get(use.owner)
+        if allowed is None or use.name in allowed:
             continue
         has = f"it has {', '.join(sorted(allowed))}" if allowed else "it has nothing"
-        message = f"'{owner}' has no '{attribute}'; {has}"
-        suggestion = near_miss(attribute, allowed)
-        word = f"{owner}.{attribute}"
-        yield source.problem(node.lineno, word, "template-name", message, suggestion)
-
-
-def _text_of(node: nodes.Node) -> str | None:
-    value = getattr(node, "value", None)
-    return value if isinstance(value, str) else None
+        message = f"'{use.owner}' has no '{use.name}'; {has}"
+        word = f"{use.owner}.{use.name}"
+        close = near_miss(use.name, allowed)
+        yield source.problem(use.line, word, "template-name", message, close)
