@@ -1,6 +1,7 @@
 """`runner validate`: say what is wrong with agent files, where, and what was meant."""
 
 import argparse
+import os
 
 from runner.definition.loader import load
 from runner.definition.reporters import REPORTERS
@@ -12,7 +13,7 @@ def validate(options: argparse.Namespace) -> int:
     Raises:
         RunnerError: a path does not exist, or there is no agent file.
     """
-    loaded = load(options.paths)
+    loaded = load(options.paths, workers=os.cpu_count() or 1)
     if report := REPORTERS[options.format](loaded):
         print(report)
     return 1 if loaded.has_errors else 0

@@ -27,7 +27,9 @@ def check_document(document: Document, *, complete: bool) -> Checked:
     if document.findings and document.root is None:
         return Checked(document, {}, tuple(document.findings))
     found = list(schema.check(document, complete=complete))
-    root = copy.deepcopy(document.root) if isinstance(document.root, dict) else {}
+    root = document.root if isinstance(document.root, dict) else {}
+    if found:
+        root = copy.deepcopy(root)
     for _, place in found:
         _prune(root, place)
     return Checked(document, root, (*document.findings, *(finding for finding, _ in found)))

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 
 from runner.definition.diagnostics import Diagnostic
@@ -14,6 +15,15 @@ from runner.definition.spec import AgentSpec
 from runner.definition.templates import TemplateCheck
 from runner.definition.text import ReadError, read_text
 from runner.errors import RunnerError
+
+#: From how many files on it pays to start further processes.
+_MANY = 100
+
+_CLASHES = {
+    "duplicate-id": "the id '{word}' is also that of {others}; rename one of the files",
+    "claimed": "the rooms '{word}' are also claimed by {others}; give each pattern to one agent",
+    "claimed-default": "the default agent, for all other rooms, is also {others}; keep one",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +45,21 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Agent:
-    """One agent file as examined; `spec` is None when it could not be read at all."""
+    """One agent file as examined; `spec` is None when it could not be read at all.
 
-    draft: Draft | None
+    `claims` are what no second agent may claim (rule, word), each with a finding without words.
+    """
+
+    path: str
     spec: AgentSpec | None
     findings: list[Diagnostic]
+    claims: Mapping[tuple[str, str], Diagnostic]
 
 
-def load(paths: Sequence[Path]) -> Loaded:
+def load(paths: Sequence[Path], *, workers: int = 1) -> Loaded:
     """Read agent files, and every agent file in folders; one bad file hides no other.
+
+    With several `workers` the files of a large folder are shared out among as many processes.
 
     Raises:
         RunnerError: a path does not exist, or there is no agent file in any of them.
@@ -53,8 +69,7 @@ def load(paths: Sequence[Path]) -> Loaded:
     for folder, files in _by_folder(paths):
         defaults = _read_defaults(folder)
         findings += defaults.findings if defaults else ()
-        templates = TemplateCheck(folder.text)
-        agents += [_read_agent(file, folder, defaults, templates) for file in files]
+        agents += _read_shared_out(files, folder, defaults, workers)
     if not agents:
         where = ", ".join(map(str, paths))
         raise RunnerError(f"there is no agent in {where}: an agent is a file such as hello.yaml")
@@ -93,17 +108,35 @@ def _read_defaults(folder: Folder) -> Checked | None:
         return Checked(Document(error.file), {}, (error.finding,))
 
 
+def _read_shared_out(
+    files: Sequence[Path], folder: Folder, defaults: Checked | None, workers: int
+) -> list[_Agent]:
+    if workers == 1 or len(files) < _MANY:
+        return _read_agents(files, folder, defaults)
+    from concurrent.futures import ProcessPoolExecutor  # 20 ms that few need
+
+    shares = [files[place::workers] for place in range(workers)]
+    with ProcessPoolExecutor(workers) as pool:
+        read = pool.map(_read_agents, shares, repeat(folder), repeat(defaults))
+        return [agent for share in read for agent in share]
+
+
+def _read_agents(files: Sequence[Path], folder: Folder, defaults: Checked | None) -> list[_Agent]:
+    templates = TemplateCheck(folder.text)
+    return [_read_agent(file, folder, defaults, templates) for file in files]
+
+
 def _read_agent(
     file: Path, folder: Folder, defaults: Checked | None, templates: TemplateCheck
 ) -> _Agent:
     try:
         document = Document(read_text(file))
     except ReadError as error:
-        return _Agent(None, None, [error.finding])
+        return _Agent(str(file), None, [error.finding], {})
     under = defaults.root if defaults else {}
     own = check_document(document, complete="prompt" not in under)
-    if own.document.root is None and own.findings:
-        return _Agent(None, None, list(own.findings))
+    if document.root is None and own.findings:
+        return _Agent(str(file), None, list(own.findings), {})
     draft = Draft(
         id=file.stem,
         own=document,
@@ -112,42 +145,33 @@ def _read_agent(
         folder=folder,
     )
     spec, findings = examine(draft, templates)
-    return _Agent(draft, spec, [*(defaults.findings if defaults else ()), *own.findings, *findings])
+    findings = [*(defaults.findings if defaults else ()), *own.findings, *findings]
+    return _Agent(str(file), spec, findings, _claims(draft, spec))
+
+
+def _claims(draft: Draft, spec: AgentSpec) -> dict[tuple[str, str], Diagnostic]:
+    claims = {("duplicate-id", spec.id): draft.at_file("duplicate-id", "")}
+    for pattern in spec.answers.rooms:
+        claims["claimed", pattern] = draft.at_file("claimed", "")
+    for key, pattern in draft.items("answers", "rooms"):
+        claims["claimed", pattern] = draft.at_value(key, "claimed", "")
+    if spec.answers.default:
+        place = draft.at_value(("answers", "default"), "claimed-default", "")
+        claims["claimed-default", ""] = replace(place, rule="claimed")
+    return claims
 
 
 def _compare(agents: Sequence[_Agent]) -> None:
-    """Add the findings about agents that cannot stand beside each other, to each of them."""
-    by_id: defaultdict[str, list[_Agent]] = defaultdict(list)
-    by_pattern: defaultdict[str, list[_Agent]] = defaultdict(list)
-    by_default: defaultdict[str, list[_Agent]] = defaultdict(list)
+    """Add to each agent the findings about what another one claims as well."""
+    claimants: defaultdict[tuple[str, str], list[_Agent]] = defaultdict(list)
     for agent in agents:
-        if agent.spec is not None:
-            by_id[agent.spec.id].append(agent)
-            for pattern in dict.fromkeys(agent.spec.answers.rooms):
-                by_pattern[pattern].append(agent)
-            if agent.spec.answers.default:
-                by_default["default"].append(agent)
-    _clash(by_id, "duplicate-id", "the id '{}' is also that of {}; rename one of the files")
-    unique = {k: v for k, v in by_pattern.items() if len({a.spec.id for a in v if a.spec}) > 1}
-    _clash(
-        unique, "claimed", "the rooms '{}' are also claimed by {}; give each pattern to one agent"
-    )
-    _clash(by_default, "claimed", "the {} agent, for all other rooms, is also {}; keep one of them")
-
-
-def _clash(groups: Mapping[str, list[_Agent]], rule: str, message: str) -> None:
-    for word, members in groups.items():
-        for agent in members if len(members) > 1 else ():
-            others = [a.draft.own.path for a in members if a is not agent and a.draft]
-            text = message.format(word, " and ".join(others))
-            agent.findings.append(_place_of_claim(agent, rule, word, text))
-
-
-def _place_of_claim(agent: _Agent, rule: str, word: str, message: str) -> Diagnostic:
-    assert agent.draft is not None
-    for key, pattern in agent.draft.items("answers", "rooms"):
-        if rule == "claimed" and pattern == word:
-            return agent.draft.at_value(key, rule, message)
-    if rule == "claimed" and word == "default":
-        return agent.draft.at_value(("answers", "default"), rule, message)
-    return agent.draft.at_file(rule, message)
+        for claim in agent.claims:
+            claimants[claim].append(agent)
+    for (rule, word), members in claimants.items():
+        same_id = len({member.spec.id for member in members if member.spec}) == 1
+        if len(members) == 1 or (same_id and rule != "duplicate-id"):
+            continue
+        for agent in members:
+            others = " and ".join(member.path for member in members if member is not agent)
+            message = _CLASHES[rule].format(word=word, others=others)
+            agent.findings.append(replace(agent.claims[rule, word], message=message))

@@ -129,6 +129,8 @@ def render(spec: AgentSpec, text: str, names: Names) -> str:
     Raises:
         RenderError: it cannot be rendered with these names.
     """
+    if "{" not in text:
+        return text.strip()
     try:
         return Sandbox(spec.templates.get).render(text, names).strip()
     except (JinjaError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as e:

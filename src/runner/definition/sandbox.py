@@ -87,7 +87,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if text not in self._facts:
             tree = self.parse(text)
             source = io.StringIO()
-            generator = _Generator(self, None, None, source)
+            generator = _Generator(self, None, None, source, optimized=False)
             generator.visit(tree)
             code = compile(source.getvalue(), "<template>", "exec")
             self._facts[text] = Facts(code, *_uses(tree, generator.undeclared))
@@ -114,8 +114,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 class _Generator(CodeGenerator):
     """Jinja's code generator, which also notes the names that a template takes from outside."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.undeclared: set[str] = set()
 
     def enter_frame(self, frame: Frame) -> None:
