@@ -1,6 +1,7 @@
 """`runner validate`: say what is wrong with agent files, where, and what was meant."""
 
 import argparse
+import gc
 import os
 
 from runner.definition.loader import load
@@ -13,6 +14,7 @@ def validate(options: argparse.Namespace) -> int:
     Raises:
         RunnerError: a path does not exist, or there is no agent file.
     """
+    gc.disable()  # a short run leaves little garbage; looking for it costs a tenth of the time
     loaded = load(options.paths, workers=os.cpu_count() or 1)
     if report := REPORTERS[options.format](loaded):
         print(report)

@@ -1,0 +1,157 @@
+"""The checks, in their order; each yields its lines as they are found."""
+
+import platform
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import aiohttp
+from livekit import api
+
+from runner import __version__
+from runner.doctor.line import FAILED, OK, WARNING, Line
+from runner.doctor.service import Service
+from runner.doctor.setup import LIVEKIT_VARIABLES, Setup, key_variables
+from runner.doctor.tries import TRIES
+from runner.doctor.trouble import masked, shown
+from runner.errors import RunnerError
+from runner.host import access
+
+#: The versions that voice-runner is made for: from the first up to, but without, the second.
+SUPPORTED = ((1, 8, 9), (1, 9))
+
+#: What LiveKit says of a token that it refuses, and what that means.
+_REFUSALS: Sequence[tuple[str, str]] = (
+    ("invalid API key", "does not know the key; check LIVEKIT_API_KEY"),
+    ("signature", "knows the key, but not with this LIVEKIT_API_SECRET; check that"),
+    ("not valid yet", "finds the key to be from the future; set this machine's clock"),
+    ("expired", "finds the key to be from the past; set this machine's clock"),
+)
+_SET_IT = "set it in the environment or in a .env file"
+
+
+async def examine(setup: Setup, limit: float) -> AsyncIterator[Line]:
+    """Yield every line of every check; each try of a backend gets `limit` seconds."""
+    for check in CHECKS:
+        async for line in check(setup, limit):
+            yield line
+
+
+async def _versions(setup: Setup, _: float) -> AsyncIterator[Line]:
+    yield Line(OK, "version", f"Python {platform.python_version()}")
+    yield Line(OK, "version", f"voice-runner {__version__}")
+    first, beyond = SUPPORTED
+    for package, version in setup.versions.items():
+        numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+        if first <= numbers < beyond:
+            yield Line(OK, "version", f"{package} {version}")
+        else:
+            bounds = f">={_dotted(first)},<{_dotted(beyond)}"
+            text = f"{package} {version} is untried; pip install '{package}{bounds}'"
+            yield Line(WARNING, "version", text)
+
+
+async def _environment(setup: Setup, _: float) -> AsyncIterator[Line]:
+    if setup.env_file_error:
+        text = f"{setup.env_file} cannot be read ({setup.env_file_error}); make it a text file"
+        yield Line(FAILED, "setting", text)
+    elif setup.env_file:
+        yield Line(OK, "setting", f"{setup.env_file} is read")
+    else:
+        yield Line(OK, "setting", "no .env file here or above; only the environment counts")
+    for name in LIVEKIT_VARIABLES:
+        yield _setting(setup, name, FAILED)
+    for name in setup.key_variables:
+        yield _setting(setup, name, WARNING)
+    if setup.environment.get("OPENAI_BASE_URL"):
+        yield Line(OK, "setting", "OPENAI_BASE_URL is set, for backends without a base_url")
+
+
+async def _agents(setup: Setup, _: float) -> AsyncIterator[Line]:
+    if setup.loaded is None:
+        yield Line(FAILED, "agents", setup.unreadable)
+        return
+    if setup.agents:
+        yield Line(OK, "agents", f"{len(setup.agents)} valid in {setup.folder}")
+    errors = (finding for finding in setup.loaded.diagnostics if finding.level == "error")
+    for path in dict.fromkeys(error.path for error in errors):
+        text = f"{path} is not valid; run runner validate {setup.folder}"
+        yield Line(FAILED, "agents", text)
+
+
+async def _livekit(setup: Setup, limit: float) -> AsyncIterator[Line]:
+    try:
+        livekit = access.from_environment(setup.environment)
+    except RunnerError as error:
+        yield Line(FAILED, "LiveKit", str(error))
+        return
+    try:
+        await access.check(livekit)
+    except RunnerError as error:
+        meaning = await _meaning_of_refusal(livekit, limit) if _is_refusal(error) else None
+        text = meaning or masked(str(error), setup.secrets)
+        yield Line(FAILED, "LiveKit", text)
+    else:
+        yield Line(OK, "LiveKit", f"{shown(livekit.url)} accepts the key")
+
+
+async def _backends(setup: Setup, limit: float) -> AsyncIterator[Line]:
+    async with aiohttp.ClientSession(trust_env=True) as http:
+        service = Service(http, setup.environment, setup.secrets, limit)
+        for same, listed in setup.backends.items():
+            backend = listed[0].backend
+            subject = f"{backend.name} of {_named([entry.agent for entry in listed])}"
+            if missing := [n for n in key_variables(backend) if not setup.environment.get(n)]:
+                text = f"{subject}: {' and '.join(missing)} not set; {_SET_IT}"
+                yield Line(FAILED, "backend", text, same)
+                continue
+            async for level, text in TRIES[backend.kind](backend, service):
+                yield Line(level, "backend", f"{subject}: {text}", same)
+
+
+CHECKS: Sequence[Callable[[Setup, float], AsyncIterator[Line]]] = (
+    _versions,
+    _environment,
+    _agents,
+    _livekit,
+    _backends,
+)
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _setting(setup: Setup, name: str, level: str) -> Line:
+    if setup.environment.get(name):
+        return Line(OK, "setting", f"{name} is set")
+    return Line(level, "setting", f"{name} is not set; {_SET_IT}")
+
+
+def _named(agents: Sequence[str]) -> str:
+    first, *others = dict.fromkeys(agents)
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _is_refusal(error: RunnerError) -> bool:
+    return isinstance(error.__cause__, api.TwirpError) and error.__cause__.status in (401, 403)
+
+
+async def _meaning_of_refusal(livekit: access.Access, limit: float) -> str | None:
+    """Ask once more for the words of a refusal, which LiveKit's client throws away."""
+    token = api.AccessToken(livekit.key, livekit.secret).with_grants(api.VideoGrants())
+    address = livekit.url.replace("ws", "http", 1) if livekit.url.startswith("ws") else livekit.url
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=limit)) as http,
+            http.post(
+                f"{address.rstrip('/')}/twirp/livekit.RoomService/ListRooms",
+                json={},
+                headers={"Authorization": f"Bearer {token.to_jwt()}"},
+            ) as answer,
+        ):
+            words = await answer.text()
+    except (aiohttp.ClientError, OSError, UnicodeDecodeError):
+        return None
+    meanings = (meaning for part, meaning in _REFUSALS if part in words)
+    meaning = next(meanings, None)
+    return meaning and f"{shown(livekit.url)} {meaning}"

@@ -1,0 +1,132 @@
+"""What a call would find on this machine: versions, environment, agents. It asks no server."""
+
+import os
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import dotenv
+
+from runner.definition.loader import Loaded, load
+from runner.definition.spec import (
+    AgentSpec,
+    Backend,
+    PipelineBackend,
+    RealtimeBackend,
+)
+from runner.errors import RunnerError
+
+PACKAGES = ("livekit-agents", "livekit-plugins-openai")
+LIVEKIT_VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A backend, and the agent that lists it."""
+
+    agent: str
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Everything that is known before the first question is asked.
+
+    `environment` is the process's own, over what `.env` says. `loaded` is None when the folder
+    could not be read at all, and `unreadable` then says why.
+    """
+
+    folder: Path
+    versions: Mapping[str, str]
+    env_file: str
+    env_file_error: str
+    environment: Mapping[str, str]
+    loaded: Loaded | None
+    unreadable: str
+
+    @property
+    def agents(self) -> Mapping[str, AgentSpec]:
+        """The valid agents, by id."""
+        return self.loaded.specs if self.loaded else {}
+
+    @property
+    def backends(self) -> Mapping[Hashable, list[Listed]]:
+        """The listed backends; those of one identity together, since one try is enough."""
+        together: defaultdict[Hashable, list[Listed]] = defaultdict(list)
+        for agent, spec in self.agents.items():
+            for backend in spec.backends:
+                together[identity(backend)].append(Listed(agent, backend))
+        return together
+
+    @property
+    def key_variables(self) -> list[str]:
+        """The variables that the listed backends name for their keys."""
+        backends = (listed[0].backend for listed in self.backends.values())
+        return sorted({name for backend in backends for name in key_variables(backend)})
+
+    @property
+    def secrets(self) -> list[str]:
+        """The values that may be in no line, the longest first."""
+        names = {*LIVEKIT_VARIABLES[1:], "OPENAI_API_KEY", *self.key_variables}
+        return sorted(filter(None, map(self.environment.get, names)), key=len, reverse=True)
+
+
+def read(folder: Path) -> Setup:
+    """Read `.env`, the environment and the agents.
+
+    Raises:
+        ModuleNotFoundError: a package of the extra [serve] is not installed.
+    """
+    env_file = dotenv.find_dotenv(usecwd=True)
+    settings, env_file_error = _settings(env_file)
+    loaded, unreadable = _load(folder)
+    return Setup(
+        folder=folder,
+        versions={package: version(package) for package in PACKAGES},
+        env_file=env_file,
+        env_file_error=env_file_error,
+        environment=settings | os.environ,
+        loaded=loaded,
+        unreadable=unreadable,
+    )
+
+
+def identity(backend: Backend) -> Hashable:
+    """Return what two backends have in common when trying one of them is enough."""
+    match backend:
+        case RealtimeBackend():
+            key = backend.api_key_env
+            return (backend.kind, backend.model, backend.base_url, key, backend.voice)
+        case PipelineBackend():
+            return (backend.kind, backend.stt, backend.llm, backend.tts, backend.voice)
+        case _:
+            return (backend.kind,)
+
+
+def key_variables(backend: Backend) -> list[str]:
+    """Return the variables that a backend names for its keys, each once."""
+    match backend:
+        case RealtimeBackend():
+            names = [backend.api_key_env]
+        case PipelineBackend():
+            names = [part.api_key_env for part in (backend.stt, backend.llm, backend.tts)]
+        case _:
+            names = []
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def _settings(env_file: str) -> tuple[dict[str, str], str]:
+    try:
+        values = dotenv.dotenv_values(env_file) if env_file else {}
+    except (OSError, UnicodeDecodeError) as error:
+        return {}, type(error).__name__
+    return {name: value for name, value in values.items() if value is not None}, ""
+
+
+def _load(folder: Path) -> tuple[Loaded | None, str]:
+    try:
+        return load([folder]), ""
+    except RunnerError as error:
+        return None, str(error)

@@ -1,0 +1,1 @@
+"""What the tests run against: a real livekit-server, a simulated OpenAI, a caller with ears."""

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Installs what the tests run against: espeak-ng, aimock and livekit-server. Safe to run again.
+set -euo pipefail
+
+AIMOCK=1.43.0
+LIVEKIT=1.13.5
+
+: "${HOME:=$(cd ~ && pwd)}"
+export HOME
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/voice-runner"
+
+missing() {
+  printf '%s\n' "$@" >&2
+  exit 1
+}
+
+install_espeak() {
+  if command -v espeak-ng >/dev/null; then return; fi
+  local apt="apt-get install -y --no-install-recommends espeak-ng"
+  local as_root=()
+  if [ "$(id -u)" != 0 ]; then as_root=(sudo -n); fi
+  if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $apt ||
+      { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $apt; }
+  else
+    missing "espeak-ng is missing: it makes the speech of the test's callers. Install it with:" \
+      "  sudo $apt"
+  fi
+}
+
+install_aimock() {
+  local manifest="$cache/node_modules/@copilotkit/aimock/package.json"
+  if grep -qs "\"version\": \"$AIMOCK\"" "$manifest"; then return; fi
+  command -v npm >/dev/null ||
+    missing "npm is missing: install Node.js 20 or newer with npm, then run this again."
+  npm install --prefix "$cache" --no-audit --no-fund --silent "@copilotkit/aimock@$AIMOCK"
+}
+
+install_livekit() {
+  local binary="$cache/livekit-server-$LIVEKIT"
+  if [ -x "$binary" ] || command -v livekit-server >/dev/null; then return; fi
+  command -v go >/dev/null ||
+    missing "go is missing: install Go 1.24 or newer, or put a livekit-server on PATH." \
+      "Then run this again."
+  local build="$cache/build"
+  echo "building livekit-server $LIVEKIT (two minutes the first time)"
+  GOBIN="$build" CGO_ENABLED=0 \
+    go install "github.com/livekit/livekit-server/cmd/server@v$LIVEKIT"
+  mv "$build/server" "$binary"
+  rmdir "$build"
+}
+
+mkdir -p "$cache"
+install_espeak
+install_aimock
+install_livekit
+echo "the test rig is ready"
