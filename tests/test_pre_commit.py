@@ -1,4 +1,4 @@
-"""The pre-commit hook, as pre-commit itself runs it: cloned, installed, on a repository's agents."""
+"""The pre-commit hook as pre-commit runs it: cloned, installed, on a repository of agents."""
 
 import os
 import subprocess
