@@ -1,0 +1,1 @@
+"""The agents being served, as they change. Knows no LiveKit."""

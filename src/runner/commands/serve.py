@@ -1,0 +1,57 @@
+"""`runner serve`: host a folder of agents on LiveKit."""
+
+import argparse
+import asyncio
+import sys
+
+from runner.definition.loader import Loaded, load
+from runner.definition.reporters import REPORTERS
+from runner.errors import RunnerError
+
+_CLEAN, _DIAGNOSTICS = 0, 1
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve the agents of `options.folder` until a signal ends it.
+
+    Options: `folder` (Path), `worker_name` and `log_format` (str or None), `strict` and `check`
+    (bool), `drain` (seconds), `state` (Path or None).
+
+    Raises:
+        RunnerError: there is nothing to serve, or no LiveKit to serve it on.
+    """
+    loaded = load([options.folder])
+    if report := REPORTERS["text"](loaded):
+        print(report, file=sys.stderr)
+    if loaded.has_errors and (options.check or options.strict or not loaded.specs):
+        return _DIAGNOSTICS
+    if options.check:
+        return _CLEAN
+    return _host(loaded, options)
+
+
+def _host(loaded: Loaded, options: argparse.Namespace) -> int:
+    # Only this command needs LiveKit, and importing it takes over a second.
+    try:
+        import dotenv
+
+        from runner import logs
+        from runner.catalog.catalog import Catalog
+        from runner.catalog.store import Store, state_folder
+        from runner.host import access
+        from runner.host.worker import Worker
+    except ModuleNotFoundError as error:
+        raise RunnerError(
+            f"{error.name} is not installed; pip install 'voice-runner[serve]'"
+        ) from error
+
+    dotenv.load_dotenv(dotenv.find_dotenv(usecwd=True))
+    livekit = access.from_environment()
+    logs.set_up(options.log_format)
+    store = Store(state_folder(options.state))
+    for spec in loaded.specs.values():
+        store.put(spec)
+    name = options.worker_name or ""
+    worker = Worker(Catalog(loaded.specs), store, livekit, name=name, drain=options.drain)
+    asyncio.run(worker.run())
+    return _CLEAN

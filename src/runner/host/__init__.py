@@ -1,0 +1,1 @@
+"""The host process: the worker that LiveKit offers jobs to."""

@@ -1,0 +1,147 @@
+"""The host: registers with LiveKit, says which agent answers a room, and drains at the end."""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from livekit.agents import AgentServer, JobRequest
+
+from runner.catalog import stamp
+from runner.catalog.catalog import Catalog, NoRoute, RoomRequest
+from runner.catalog.store import STATE_VARIABLE, Store
+from runner.errors import RunnerError
+from runner.host import access, job
+from runner.host.access import Access
+
+_log = logging.getLogger(__name__)
+
+_INTERRUPTED = 130
+
+
+class Worker:
+    """Serves a catalog on LiveKit; `catalog` may be replaced while it runs.
+
+    `drain` is how long running calls may take to end by themselves, in seconds.
+    """
+
+    def __init__(
+        self, catalog: Catalog, store: Store, livekit: Access, *, name: str = "", drain: float
+    ) -> None:
+        self.catalog = catalog
+        self._livekit = livekit
+        self._drain = drain
+        self._stop = asyncio.Event()
+        # The job processes inherit it.
+        os.environ[STATE_VARIABLE] = str(store.state.resolve())
+        # 244 MB of turn detector, which no backend uses.
+        os.environ.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
+        self._server = AgentServer(
+            ws_url=livekit.url,
+            api_key=livekit.key,
+            api_secret=livekit.secret,
+            host="127.0.0.1",
+            port=0,
+            num_idle_processes=2,
+            load_fnc=_load,
+            load_threshold=float("inf"),
+            setup_fnc=job.set_up,
+            preload_modules=job.PRELOAD,
+        )
+        self._server.rtc_session(job.answer, agent_name=name, on_request=self._on_request)
+        self._server.on("worker_registered", self._on_registered)
+
+    async def run(self) -> None:
+        """Serve until a signal asks to stop, then let running calls end.
+
+        Raises:
+            RunnerError: LiveKit cannot be reached, or refuses the key.
+        """
+        await access.check(self._livekit)
+        with self._signals():
+            serving = asyncio.create_task(self._server.run())
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done():
+                await self._end()
+            stopping.cancel()
+            await _finished(serving)
+
+    async def _on_request(self, request: JobRequest) -> None:
+        route = self.catalog.route(_room_request(request))
+        room = {"room": request.room.name}
+        if isinstance(route, NoRoute):
+            _log.warning("job turned down", extra=room | {"looked_for": route.looked_for})
+            # Another worker may have the agent.
+            await request.reject(terminate=False)
+            return
+        fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
+        if route.ignored:
+            ignored = "; ".join(route.ignored)
+            _log.warning("ignored what came with the job", extra=fields | {"ignored": ignored})
+        # The job process gets this very message; what `accept` is given only reaches the room.
+        request.job.attributes.update(stamp.attributes(route))
+        _log.info("job accepted", extra=fields | {"because": route.because})
+        await request.accept(name=route.spec.name, attributes=stamp.public(route))
+
+    def _on_registered(self, worker: str, _: object) -> None:
+        _log.info("registered worker", extra={"worker": worker, "url": self._livekit.url})
+
+    async def _end(self) -> None:
+        calls = len(self._server.active_jobs)
+        _log.info("draining: no new calls", extra={"calls": calls, "seconds": self._drain})
+        try:
+            # To LiveKit a time-out of 0 would be none.
+            await asyncio.wait_for(self._server.drain(timeout=None), self._drain)
+        except TimeoutError:
+            _log.warning("ending calls", extra={"calls": len(self._server.active_jobs)})
+        await self._server.aclose()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for number in signals:
+            loop.add_signal_handler(number, self._on_signal)
+        yield
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    def _on_signal(self) -> None:
+        if not self._stop.is_set():
+            self._stop.set()
+            return
+        _log.warning("ending at once", extra={"calls": len(self._server.active_jobs)})
+        for child in multiprocessing.active_children():
+            child.kill()
+        # Nothing is left to wait for, and LiveKit would wait for its processes.
+        os._exit(_INTERRUPTED)
+
+
+async def _finished(serving: asyncio.Task[None]) -> None:
+    try:
+        await serving
+    except RuntimeError as error:
+        raise RunnerError(f"LiveKit is lost: {error}; check that the server is running") from error
+
+
+def _load(server: AgentServer) -> float:
+    """Grow with the calls that are on, so that hosts share the rooms; stay below 0.7.
+
+    From there on LiveKit's server offers a worker nothing and leaves the room silent, which is
+    worse for a caller than a busy machine.
+    """
+    calls = len(server.active_jobs)
+    return 0.69 * calls / (calls + 10)
+
+
+def _room_request(request: JobRequest) -> RoomRequest:
+    return RoomRequest(
+        room=request.room.name,
+        room_metadata=request.room.metadata,
+        dispatch_metadata=request.job.metadata,
+        dispatch_agent=request.job.attributes.get("agent", ""),
+    )

@@ -1,0 +1,93 @@
+"""The program's log: one line a record, text for a terminal and JSON for machines."""
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+LogFormat = Literal["text", "json"]
+
+#: The fields that a line may carry. A closed list: LiveKit's records bring others, with what
+#: callers said among them.
+FIELDS = (
+    "agent", "revision", "room", "backend", "agent_name", "because", "calls", "ignored",
+    "looked_for", "participant", "reason", "seconds", "temperature", "temperature_sent", "url",
+    "variable", "voice", "worker",
+)  # fmt: skip
+
+_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_PLAIN = re.compile(r"[\w.:/+@*{}-]+")
+
+
+def set_up(log_format: LogFormat | None = None) -> None:
+    """Log to stderr: our own records from INFO, everybody else's from WARNING.
+
+    Without `log_format` a terminal gets text and anything else JSON.
+    """
+    text = sys.stderr.isatty() if log_format is None else log_format == "text"
+    out = logging.StreamHandler(sys.stderr)
+    out.setFormatter(TextFormatter() if text else JSONFormatter())
+    root = logging.getLogger()
+    root.handlers = [out]
+    root.setLevel(logging.WARNING)
+    # Job processes copy the levels of the loggers that exist by name.
+    logging.getLogger("runner").setLevel(logging.INFO)
+    logging.getLogger("livekit.agents").setLevel(logging.WARNING)
+    # The Rust core warns about handles of its own at the end of every call.
+    logging.getLogger("livekit").setLevel(logging.ERROR)
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-11-22T16:02:11.204 INFO  job accepted agent=front-desk room=front-desk-1`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record as one line; values that hold more than a word are quoted."""
+        time = datetime.fromtimestamp(record.created).isoformat(timespec="milliseconds")
+        fields = [f"{name}={_shown(value)}" for name, value in _fields(record).items()]
+        return " ".join([f"{time} {record.levelname:<7} {_one_line(record.getMessage())}", *fields])
+
+
+class JSONFormatter(logging.Formatter):
+    """`{"time": ..., "level": "INFO", "message": "job accepted", "agent": "front-desk"}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record as one JSON object; the time is UTC."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "message": _one_line(record.getMessage()),
+        }
+        return json.dumps(line | _fields(record), ensure_ascii=False, default=str)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    fields = {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
+    if not record.name.startswith("runner"):
+        fields["logger"] = record.name
+    if trace := _trace(record):
+        fields["error"] = trace
+    return fields
+
+
+def _trace(record: logging.LogRecord) -> str:
+    """Return an exception's last line and place; records of job processes bring only its text."""
+    text = record.exc_text
+    if record.exc_info and not text:
+        text = logging.Formatter().formatException(record.exc_info)
+    if not text:
+        return ""
+    last = text.rstrip().rsplit("\n", 1)[-1]
+    frames = _FRAME.findall(text)
+    return f"{last} ({Path(frames[-1][0]).name}:{frames[-1][1]})" if frames else last
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=True)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

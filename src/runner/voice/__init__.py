@@ -1,0 +1,1 @@
+"""One spec and one room make a conversation: the only storey that builds LiveKit models."""

@@ -1,0 +1,48 @@
+"""Clients of OpenAI and of servers like it. An agent file only ever names its key's variable."""
+
+import os
+import ssl
+from functools import cache
+
+import openai
+
+# Made before the call: it would hold up the event loop for 40 ms a client.
+_TLS = ssl.create_default_context()
+
+
+class MissingKeyError(Exception):
+    """A backend cannot be built without the key that the environment `variable` should hold."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(f"the environment variable {variable} is not set")
+        self.variable = variable
+
+
+def api_key(variable: str | None) -> str:
+    """Return the key that `variable` holds; None means a server that wants no key.
+
+    Raises:
+        MissingKeyError: the variable is not set, or empty.
+    """
+    if variable is None:
+        # OpenAI's client insists on a key, whatever the server does.
+        return "none"
+    if not (key := os.environ.get(variable)):
+        raise MissingKeyError(variable)
+    return key
+
+
+@cache
+def client(base_url: str | None, key_variable: str | None) -> openai.AsyncClient:
+    """Return the one client, with its open connections, for a server and a key.
+
+    Raises:
+        MissingKeyError: the key is not there.
+    """
+    return openai.AsyncClient(
+        api_key=api_key(key_variable),
+        base_url=base_url,
+        # LiveKit tries again itself.
+        max_retries=0,
+        http_client=openai.DefaultAsyncHttpxClient(verify=_TLS),
+    )

@@ -1,0 +1,58 @@
+"""Speech to text, a language model and text to speech, by OpenAI or a server like it."""
+
+from livekit.agents import NOT_GIVEN
+from livekit.plugins import openai
+
+from runner.definition.kinds import llm_takes_temperature, llm_temperature
+from runner.definition.spec import AgentSpec, Part, PipelineBackend
+from runner.voice.backends.agent import BackendAgent
+from runner.voice.backends.clients import client
+from runner.voice.backends.speech import text_to_speech
+
+
+class PipelineAgent(BackendAgent):
+    """Three models; LiveKit's bundled VAD says when the caller is done.
+
+    Raises:
+        MissingKeyError: a key is missing.
+    """
+
+    def __init__(self, backend: PipelineBackend, spec: AgentSpec) -> None:
+        super().__init__(
+            backend,
+            {
+                "voice": backend.voice,
+                "temperature": llm_temperature(backend.temperature),
+                "temperature_sent": llm_takes_temperature(backend.llm.model),
+            },
+            stt=_speech_to_text(backend.stt, spec.language),
+            llm=_language_model(backend.llm, backend.temperature),
+            tts=text_to_speech(backend.tts, backend.voice),
+            # On the agent: on the session they would silence a realtime model's own. LiveKit's
+            # turn detector would wait the whole `max_endpointing_delay` when it errs.
+            turn_handling={
+                "turn_detection": "vad",
+                "interruption": {
+                    "enabled": spec.turn_taking.allow_interruptions,
+                    "mode": "vad",
+                },
+            },
+        )
+
+
+def _speech_to_text(part: Part, language: str | None) -> openai.STT:
+    return openai.STT(
+        model=part.model,
+        language=language or "",
+        detect_language=language is None,
+        client=client(part.base_url, part.api_key_env),
+    )
+
+
+def _language_model(part: Part, percent: float) -> openai.LLM:
+    takes_temperature = llm_takes_temperature(part.model)
+    return openai.LLM(
+        model=part.model,
+        temperature=llm_temperature(percent) if takes_temperature else NOT_GIVEN,
+        client=client(part.base_url, part.api_key_env),
+    )

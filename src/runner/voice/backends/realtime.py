@@ -1,0 +1,91 @@
+"""Speech to speech by the OpenAI Realtime API."""
+
+import logging
+from typing import Any
+
+from livekit.agents import NOT_GIVEN, APIConnectOptions, APIError, TurnHandlingOptions, llm
+from livekit.plugins.openai import realtime
+from openai.types.realtime import AudioTranscription
+
+from runner.definition.kinds import realtime_temperature
+from runner.definition.spec import AgentSpec, Part, RealtimeBackend
+from runner.voice.backends.agent import BackendAgent
+from runner.voice.backends.clients import api_key
+from runner.voice.backends.speech import DEFAULT_TTS, text_to_speech
+
+_log = logging.getLogger(__name__)
+
+_TRANSCRIPTION = "gpt-4o-mini-transcribe"
+
+
+class RealtimeAgent(BackendAgent):
+    """A realtime model, and a TTS beside it for what is spoken word for word.
+
+    Raises:
+        MissingKeyError: the key is missing.
+    """
+
+    def __init__(self, backend: RealtimeBackend, spec: AgentSpec) -> None:
+        speech = Part(model=DEFAULT_TTS, base_url=backend.base_url, api_key_env=backend.api_key_env)
+        super().__init__(
+            backend,
+            {
+                "voice": backend.voice,
+                "temperature": realtime_temperature(backend.temperature),
+                "temperature_sent": False,
+            },
+            llm=_guarded(_model(backend, spec)),
+            tts=text_to_speech(speech, backend.voice),
+            turn_handling=_turn_handling(spec),
+        )
+
+
+def _model(backend: RealtimeBackend, spec: AgentSpec) -> realtime.RealtimeModel:
+    # No temperature: the present Realtime API takes none.
+    return realtime.RealtimeModel(
+        model=backend.model,
+        voice=backend.voice,
+        base_url=backend.base_url or NOT_GIVEN,
+        api_key=api_key(backend.api_key_env),
+        input_audio_transcription=_transcription(spec),
+        # The plugin's own retries would go on for ever on a refused model.
+        conn_options=APIConnectOptions(max_retry=0, timeout=3.0),
+    )
+
+
+def _transcription(spec: AgentSpec) -> Any:
+    if spec.language is None:
+        return NOT_GIVEN
+    return AudioTranscription(model=_TRANSCRIPTION, language=spec.language.split("-")[0].lower())
+
+
+def _turn_handling(spec: AgentSpec) -> TurnHandlingOptions:
+    if spec.turn_taking.allow_interruptions:
+        return {}
+    # OpenAI's own turn detection always lets the caller interrupt, and LiveKit refuses the
+    # combination; with LiveKit's VAD it is off.
+    return {"turn_detection": "vad", "interruption": {"enabled": False}}
+
+
+def _guarded(model: realtime.RealtimeModel) -> realtime.RealtimeModel:
+    """Keep a failed session from raising its failure a second time when it is closed.
+
+    The plugin does, and LiveKit then neither closes the room's audio nor tells anybody.
+    """
+    make = model.session
+
+    def session(*, turn_detection_disabled: bool = False) -> llm.RealtimeSession[Any]:
+        made = make(turn_detection_disabled=turn_detection_disabled)
+        close = made.aclose
+
+        async def aclose() -> None:
+            try:
+                await close()
+            except APIError as error:
+                _log.debug("a failed realtime session was closed", exc_info=error)
+
+        made.aclose = aclose  # type: ignore[method-assign]
+        return made
+
+    model.session = session  # type: ignore[method-assign, assignment]
+    return model

@@ -1,0 +1,130 @@
+"""One call: a room served by one agent, from the job to its end."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from livekit import rtc
+from livekit.agents import (
+    AgentStateChangedEvent,
+    AutoSubscribe,
+    CloseEvent,
+    CloseReason,
+    JobContext,
+)
+
+from runner.catalog import stamp
+from runner.catalog.stamp import Stamp
+from runner.catalog.store import SnapshotError, Store, state_folder
+from runner.definition.prompt import CallerNames, RoomNames
+from runner.definition.spec import AgentSpec
+from runner.errors import RunnerError
+from runner.voice import ending, failover, session, tools
+from runner.voice.backends.agent import BackendAgent
+from runner.voice.words import Words
+
+_log = logging.getLogger(__name__)
+
+
+async def answer(ctx: JobContext) -> None:
+    """Serve the room of one LiveKit job with the agent that the host chose for it.
+
+    Raises:
+        RunnerError: the job carries no agent, or no snapshot of it can be read.
+    """
+    stamped = stamp.read(ctx.job.attributes) or stamp.read(ctx.token_claims().attributes or {})
+    if stamped is None:
+        raise RunnerError("this job names no agent; only jobs from `runner serve` can be answered")
+    await Call(ctx, _snapshot(stamped), stamped.variables).run()
+
+
+def _snapshot(stamped: Stamp) -> AgentSpec:
+    store = Store(state_folder())
+    try:
+        return store.get(stamped.agent, stamped.revision)
+    except SnapshotError as error:
+        _log.warning("using the agent's current revision", extra={"reason": str(error)})
+        return store.current(stamped.agent)
+
+
+class Call:
+    """A room served by one revision of one agent; `variables` are the ones that the call sets."""
+
+    def __init__(self, ctx: JobContext, spec: AgentSpec, variables: Mapping[str, Any]) -> None:
+        self._ctx = ctx
+        self._spec = spec
+        self._variables = variables
+        self._began = time.monotonic()
+        self._spoke = False
+        self._ending: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Join the room, wait for the caller, and start the conversation."""
+        self._stamp_logs()
+        self._ctx.add_shutdown_callback(self._ended)
+        connecting = asyncio.create_task(self._ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
+        # Lets the connection begin: the models are made ready while the network works.
+        await asyncio.sleep(0)
+        agent = failover.first(self._spec)
+        await connecting
+        if agent is None:
+            _log.error("no backend can be built")
+            await ending.hang_up(self._ctx, "no backend can be built")
+        elif caller := await self._caller():
+            await self._start(agent, caller)
+
+    async def _caller(self) -> rtc.RemoteParticipant | None:
+        try:
+            caller = await self._ctx.wait_for_participant()
+        except RuntimeError:
+            if self._ctx.room.isconnected():
+                raise
+            return None
+        _log.info("participant joined", extra={"participant": caller.identity})
+        return caller
+
+    async def _start(self, agent: BackendAgent, caller: rtc.RemoteParticipant) -> None:
+        self._stamp_logs(backend=agent.backend.name)
+        _log.info("using agent", extra={"agent_name": self._spec.name, **agent.traits})
+        words = Words(
+            self._spec,
+            self._variables,
+            RoomNames(self._ctx.room.name),
+            CallerNames(caller.identity, caller.name, dict(caller.attributes)),
+        )
+        await agent.brief(words)
+        conversation = session.build(self._spec, tools.build(words))
+        conversation.on("agent_state_changed", self._on_agent_state)
+        conversation.on("close", self._on_close)
+        await conversation.start(agent, room=self._ctx.room, record=False)
+
+    def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
+        if event.new_state == "speaking" and not self._spoke:
+            self._spoke = True
+            _log.info("backend started", extra={"seconds": self._seconds()})
+
+    def _on_close(self, event: CloseEvent) -> None:
+        if event.reason is CloseReason.ERROR:
+            _log.error("the backend failed", extra={"reason": _failure(event)})
+            self._ending = asyncio.create_task(ending.hang_up(self._ctx, "the backend failed"))
+        else:
+            self._ctx.shutdown(event.reason.value)
+
+    async def _ended(self, reason: str) -> None:
+        _log.info("call ended", extra={"reason": reason, "seconds": self._seconds()})
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._began, 2)
+
+    def _stamp_logs(self, **more: str) -> None:
+        self._ctx.log_context_fields = {
+            "agent": self._spec.id,
+            "revision": self._spec.digest,
+            "room": self._ctx.job.room.name,
+        } | more
+
+
+def _failure(event: CloseEvent) -> str:
+    return "unknown" if event.error is None else f"{event.error.type}: {event.error.error}"

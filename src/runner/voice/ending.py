@@ -1,0 +1,37 @@
+"""The ways in which a call is ended by us."""
+
+import logging
+
+from livekit import api, rtc
+from livekit.agents import JobContext
+
+_log = logging.getLogger(__name__)
+
+
+async def hang_up(ctx: JobContext, reason: str) -> None:
+    """End the call for everybody in it: the caller hears that it is over."""
+    _log.info("hanging up", extra={"reason": reason})
+    await ctx.delete_room()
+    ctx.shutdown(reason)
+
+
+async def transfer(ctx: JobContext, number: str) -> bool:
+    """Pass the phone call on to `number`; tell whether the phone network took it."""
+    phone = _phone(ctx.room)
+    if phone is None:
+        _log.warning("cannot transfer: no caller by phone in the room")
+        return False
+    try:
+        await ctx.transfer_sip_participant(phone, f"tel:{number}")
+    except api.TwirpError as error:
+        _log.warning("cannot transfer", extra={"reason": error.code})
+        return False
+    _log.info("transferred")
+    return True
+
+
+def _phone(room: rtc.Room) -> rtc.RemoteParticipant | None:
+    for participant in room.remote_participants.values():
+        if participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP:
+            return participant
+    return None

@@ -1,0 +1,51 @@
+"""One host that serves `agents/`, and callers of its agents."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rig.host import Host
+
+if TYPE_CHECKING:
+    from rig.caller import Caller
+    from rig.livekit_server import LiveKitServer
+    from rig.openai_service import OpenAIService
+
+AGENTS = Path(__file__).with_name("agents")
+Dial = Callable[..., Awaitable["Caller"]]
+
+
+@pytest.fixture(scope="module")
+def host(
+    livekit_server: LiveKitServer,
+    running_openai_service: OpenAIService,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Host]:
+    """Serve `agents/` for all tests of a module."""
+    environment = {**livekit_server.environment, **running_openai_service.environment}
+    one = Host.serve(AGENTS, environment=environment, home=tmp_path_factory.mktemp("host"))
+    yield one.start()
+    one.kill()
+
+
+@pytest.fixture
+def dial(
+    livekit_server: LiveKitServer,
+    openai_service: OpenAIService,
+    host: Host,
+    caller: Callable[..., Caller],
+) -> Dial:
+    """Join a new room of an agent; keywords go to the caller's token."""
+
+    async def join(agent: str, **token: object) -> Caller:
+        await host.ready()
+        one = caller()
+        room = f"{agent}-{uuid.uuid4().hex[:8]}"
+        await one.join(livekit_server.url, livekit_server.token(room, one.identity, **token))
+        return one
+
+    return join
