@@ -20,7 +20,7 @@ BIN = Path(sys.executable).parent
 
 
 def copies(folder: Path, number: int) -> None:
-    """Fill a folder with agents that each have a name and a prompt of their own, and the files they include."""
+    """Fill a folder with agents, each with a name and a prompt of its own."""
     shutil.copytree(AGENT.parent / "shared", folder / "shared")
     text = AGENT.read_text()
     for place in range(number):

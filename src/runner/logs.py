@@ -13,7 +13,7 @@ LogFormat = Literal["text", "json"]
 #: The fields that a line may carry. A closed list: LiveKit's records bring others, with what
 #: callers said among them.
 FIELDS = (
-    "agent", "revision", "room", "backend", "agent_name", "because", "calls", "ignored",
+    "agent", "revision", "room", "backend", "because", "calls", "display_name", "ignored",
     "looked_for", "participant", "reason", "seconds", "temperature", "temperature_sent", "url",
     "variable", "voice", "worker",
 )  # fmt: skip
@@ -77,6 +77,8 @@ def _trace(record: logging.LogRecord) -> str:
     text = record.exc_text
     if record.exc_info and not text:
         text = logging.Formatter().formatException(record.exc_info)
+    if not text and "Traceback (most recent call last)" in record.getMessage():
+        text = record.getMessage()
     if not text:
         return ""
     last = text.rstrip().rsplit("\n", 1)[-1]
@@ -90,4 +92,5 @@ def _shown(value: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    # LiveKit puts whole tracebacks into messages; the record's `error` says the last line.
+    return " ".join(text.partition("Traceback (most recent call last)")[0].split())

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from catalog.specs import a_spec
 
-from runner.catalog import patterns, stamp
+from runner.catalog import stamp
 from runner.catalog.catalog import Catalog, NoRoute, RoomRequest, Route
 from runner.catalog.metadata import LIMIT
 from runner.catalog.variables import TEXT_LIMIT, accept
+from runner.definition import patterns
 from runner.definition.spec import Answers
 
 CATALOG = Catalog(
@@ -24,7 +25,8 @@ CATALOG = Catalog(
             a_spec("branch", answers=Answers(rooms=("branch-{city}-{number}",))),
             a_spec("rest", answers=Answers(rooms=(), default=True)),
         )
-    }
+    },
+    files=4,
 )
 
 
@@ -54,7 +56,6 @@ def by_json(agent: str, **variables: Any) -> str:
             "branch",
             "dispatch attribute",
         ),
-        (RoomRequest(room="night-1", dispatch_agent="nobody"), "night", "room pattern night-*"),
     ],
 )
 def test_the_order_of_routing(request_: RoomRequest, agent: str, because: str) -> None:
@@ -64,16 +65,21 @@ def test_the_order_of_routing(request_: RoomRequest, agent: str, because: str) -
 
 
 def test_the_only_agent_takes_every_room() -> None:
-    route = Catalog({"front-desk": a_spec("front-desk")}).route(RoomRequest(room="any"))
+    route = Catalog({"front-desk": a_spec("front-desk")}, files=1).route(RoomRequest(room="any"))
     assert isinstance(route, Route)
     assert route.because == "only agent"
 
 
 def test_a_room_of_nobody_is_turned_down_with_what_was_looked_for() -> None:
-    catalog = Catalog({id_: a_spec(id_) for id_ in ("one", "two")})
-    route = catalog.route(RoomRequest(room="any", dispatch_agent="three"))
+    catalog = Catalog({id_: a_spec(id_) for id_ in ("one", "two")}, files=2)
+    route = catalog.route(RoomRequest(room="any"))
     assert isinstance(route, NoRoute)
-    assert route.looked_for == "'three' from the dispatch attribute; a pattern for 'any'; a default"
+    assert route.looked_for == "a pattern for 'any'; a default"
+
+
+def test_a_broken_neighbour_does_not_make_an_agent_the_only_one() -> None:
+    catalog = Catalog({"front-desk": a_spec("front-desk")}, files=2)
+    assert isinstance(catalog.route(RoomRequest(room="any")), NoRoute)
 
 
 def test_variables_of_the_dispatch_win_over_the_room_and_the_pattern() -> None:
@@ -102,11 +108,20 @@ def test_foreign_metadata_is_ignored_with_a_reason(foreign: str) -> None:
     assert route.ignored[0].startswith("room metadata: ")
 
 
-def test_an_unknown_agent_is_ignored_with_a_reason() -> None:
-    route = CATALOG.route(RoomRequest(room="night-1", dispatch_metadata=by_json("nobody" * 50)))
-    assert isinstance(route, Route)
-    assert route.ignored[0].startswith("dispatch metadata: no agent 'nobodynobody")
-    assert len(route.ignored[0]) < 100
+@pytest.mark.parametrize(
+    "request_",
+    [
+        RoomRequest(room="night-1", dispatch_metadata=by_json("nobody" * 50)),
+        RoomRequest(room="night-1", room_metadata=by_json("nobody")),
+        RoomRequest(room="night-1", dispatch_agent="nobody"),
+    ],
+)
+def test_a_name_that_no_agent_has_turns_the_job_down(request_: RoomRequest) -> None:
+    """Another host may have the agent; it is never replaced by a different one."""
+    turned_down = CATALOG.route(request_)
+    assert isinstance(turned_down, NoRoute)
+    assert turned_down.looked_for.startswith("'nobody")
+    assert len(turned_down.looked_for) < 100
 
 
 @pytest.mark.parametrize(

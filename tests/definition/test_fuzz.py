@@ -4,8 +4,9 @@ import os
 import random
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -140,12 +141,23 @@ def test_includes_in_a_circle_are_found(tmp_path: Path) -> None:
     assert "include each other" in load([tmp_path]).diagnostics[0].message
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_a_finding(tmp_path: Path) -> None:
+@pytest.fixture
+def nobody_s_folder() -> Iterator[Path]:
+    """A folder, read as a user who has no more rights than others."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        user = os.geteuid()
+        yield Path(name)
+        os.seteuid(user)
+
+
+def test_a_file_without_permission_is_a_finding(nobody_s_folder: Path) -> None:
     """A file that may not be read hides no other."""
-    (tmp_path / "good.yaml").write_text("prompt: x")
-    (tmp_path / "secret.yaml").write_text("prompt: x")
-    (tmp_path / "secret.yaml").chmod(0)
-    loaded = load([tmp_path])
+    (nobody_s_folder / "good.yaml").write_text("prompt: x")
+    (nobody_s_folder / "secret.yaml").write_text("prompt: x")
+    (nobody_s_folder / "secret.yaml").chmod(0)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    loaded = load([nobody_s_folder])
     assert list(loaded.specs) == ["good"]
     assert "permissions" in loaded.diagnostics[0].message

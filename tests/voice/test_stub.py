@@ -12,7 +12,7 @@ from livekit.agents import ToolError
 from livekit.agents.llm import RawFunctionTool
 
 from runner.definition.prompt import CallerNames, RoomNames
-from runner.definition.spec import ToolStub
+from runner.definition.spec import Greeting, ToolStub
 from runner.voice import tools
 from runner.voice.words import Words
 
@@ -29,9 +29,8 @@ PARAMETERS = {
 
 def built(returns: Any, **changes: Any) -> RawFunctionTool[..., Any]:
     """Build one stub in a call of Ada's."""
-    stub = ToolStub(
-        name="look_up", description="Look up.", parameters=PARAMETERS, returns=returns, **changes
-    )
+    fields = {"parameters": PARAMETERS} | changes
+    stub = ToolStub(name="look_up", description="Look up.", returns=returns, **fields)
     spec = a_spec("front-desk", tools=(stub,))
     words = Words(spec, {"caller_name": "Ada"}, RoomNames("front-desk-1"), CallerNames("caller"))
     (tool,) = tools.build(words)
@@ -59,15 +58,15 @@ async def test_a_mapping_is_sent_as_json() -> None:
 
 
 async def test_what_a_caller_brings_is_never_a_template() -> None:
-    words = Words(
-        a_spec("front-desk"), {"caller_name": "{{ 7 * 7 }}"}, RoomNames("{{ x }}"), CallerNames()
-    )
-    assert words.text("{{ caller_name }} {{ room.name }}") == "{{ 7 * 7 }} {{ x }}"
+    spec = a_spec("front-desk", greeting=Greeting(say="{{ caller_name }} {{ room.name }}"))
+    words = Words(spec, {"caller_name": "{{ 7 * 7 }}"}, RoomNames("{{ x }}"), CallerNames())
+    assert words.greeting().say == "{{ 7 * 7 }} {{ x }}"
 
 
 async def test_values_that_no_template_takes_give_way_to_the_defaults() -> None:
-    words = Words(a_spec("front-desk"), {"number": "x" * 9}, RoomNames(), CallerNames())
-    assert words.text("{{ number + 1 }}") == "1"
+    spec = a_spec("front-desk", greeting=Greeting(say="{{ number + 1 }}"))
+    words = Words(spec, {"number": "x" * 9}, RoomNames(), CallerNames())
+    assert words.greeting().say == "1"
 
 
 @pytest.mark.parametrize(
@@ -96,3 +95,15 @@ async def test_the_delay_is_kept() -> None:
     began = time.monotonic()
     await built("x", delay=0.2)(raw_arguments={"day": "monday"})
     assert 0.2 <= time.monotonic() - began < 1
+
+
+async def test_an_argument_that_is_left_out_takes_its_default() -> None:
+    parameters = {
+        "type": "object",
+        "properties": {"day": {"type": "string", "default": "monday"}},
+        "required": [],
+        "additionalProperties": False,
+    }
+    tool = built("{{ args.day }}", parameters=parameters)
+    assert await tool(raw_arguments={}) == "monday"
+    assert await tool(raw_arguments={"day": "tuesday"}) == "tuesday"

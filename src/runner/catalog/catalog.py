@@ -1,10 +1,11 @@
 """All agents being served at one moment, and which of them answers a room. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.catalog import metadata, patterns, variables
+from runner.catalog import metadata, variables
+from runner.definition import patterns
 from runner.definition.spec import AgentSpec
 
 
@@ -47,9 +48,10 @@ class _Match:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """An immutable set of agents by their id."""
+    """An immutable set of agents by their id; `files` counts those that are not valid as well."""
 
     specs: Mapping[str, AgentSpec]
+    files: int
 
     def route(self, request: RoomRequest) -> Route | NoRoute:
         """Choose the agent of a room: named, by pattern, the default, or the only one."""
@@ -60,29 +62,26 @@ class Catalog:
             "dispatch attribute": request.dispatch_agent,
             "room metadata": room.agent,
         }
-        match = self._named(asked) or self._by_pattern(request.room) or self._left_over()
-        if match is None:
-            return NoRoute(self._looked_for(request.room, asked))
+        match = self._match(asked, request.room)
+        if isinstance(match, NoRoute):
+            return match
         accepted = variables.accept(
             match.spec.variables, {**match.captured, **room.variables, **dispatch.variables}
         )
         unread = {"dispatch metadata": dispatch.ignored, "room metadata": room.ignored}
-        return Route(
-            match.spec,
-            match.because,
-            accepted.values,
-            (
-                *(f"{source}: {reason}" for source, reason in unread.items() if reason),
-                *(f"{source}: no agent {_shown(name)}" for source, name in self._unknown(asked)),
-                *(f"variables: {reason}" for reason in accepted.refused),
-            ),
-        )
+        ignored = [f"{source}: {reason}" for source, reason in unread.items() if reason]
+        ignored += [f"variables: {reason}" for reason in accepted.refused]
+        return Route(match.spec, match.because, accepted.values, tuple(ignored))
 
-    def _named(self, asked: Mapping[str, str]) -> _Match | None:
+    def _match(self, asked: Mapping[str, str], room: str) -> _Match | NoRoute:
         for source, name in asked.items():
             if name in self.specs:
                 return _Match(self.specs[name], source, {})
-        return None
+            if name:
+                # Another host may have it; no other agent is what was asked for.
+                return NoRoute(f"{_shown(name)} from the {source}")
+        none = NoRoute(f"a pattern for {_shown(room)}; a default")
+        return self._by_pattern(room) or self._left_over() or none
 
     def _by_pattern(self, room: str) -> _Match | None:
         matches = [
@@ -100,16 +99,9 @@ class Catalog:
         for spec in self.specs.values():
             if spec.answers.default:
                 return _Match(spec, "default", {})
-        if len(self.specs) == 1:
+        if self.files == 1 and self.specs:
             return _Match(next(iter(self.specs.values())), "only agent", {})
         return None
-
-    def _unknown(self, asked: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        return ((s, name) for s, name in asked.items() if name and name not in self.specs)
-
-    def _looked_for(self, room: str, asked: Mapping[str, str]) -> str:
-        named = [f"{_shown(name)} from the {source}" for source, name in self._unknown(asked)]
-        return "; ".join([*named, f"a pattern for {_shown(room)}", "a default"])
 
 
 def _shown(name: str) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.catalog import patterns, variables
+from runner.catalog import variables
+from runner.catalog.catalog import Catalog, RoomRequest, Route
 from runner.definition import prompt
 from runner.definition.diagnostics import near_miss
 from runner.definition.kinds import llm_takes_temperature, llm_temperature, realtime_temperature
@@ -59,9 +60,8 @@ def _path_of(agent: str) -> Path:
 
 
 def _variables(spec: AgentSpec, room: str, assignments: list[str]) -> Mapping[str, Any]:
-    given: dict[str, Any] = {}
-    for pattern in spec.answers.rooms:
-        given |= patterns.capture(pattern, room) or {}
+    route = Catalog({spec.id: spec}, files=1).route(RoomRequest(room=room))
+    given = dict(route.variables) if isinstance(route, Route) else {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or name not in spec.variables:

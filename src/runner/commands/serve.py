@@ -3,9 +3,10 @@
 import argparse
 import asyncio
 import sys
+from dataclasses import replace
 
 from runner.definition.loader import Loaded, load
-from runner.definition.reporters import REPORTERS
+from runner.definition.reporters import as_text
 from runner.errors import RunnerError
 
 _CLEAN, _DIAGNOSTICS = 0, 1
@@ -21,8 +22,9 @@ def serve(options: argparse.Namespace) -> int:
         RunnerError: there is nothing to serve, or no LiveKit to serve it on.
     """
     loaded = load([options.folder])
-    if report := REPORTERS["text"](loaded):
-        print(report, file=sys.stderr)
+    serious = tuple(finding for finding in loaded.diagnostics if finding.level != "note")
+    if serious:
+        print(as_text(replace(loaded, diagnostics=serious)), file=sys.stderr)
     if loaded.has_errors and (options.check or options.strict or not loaded.specs):
         return _DIAGNOSTICS
     if options.check:
@@ -45,13 +47,19 @@ def _host(loaded: Loaded, options: argparse.Namespace) -> int:
             f"{error.name} is not installed; pip install 'voice-runner[serve]'"
         ) from error
 
-    dotenv.load_dotenv(dotenv.find_dotenv(usecwd=True))
+    file = dotenv.find_dotenv(usecwd=True)
+    try:
+        dotenv.load_dotenv(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunnerError(f"{file} cannot be read ({error}); save it as UTF-8 text") from error
     livekit = access.from_environment()
     logs.set_up(options.log_format)
     store = Store(state_folder(options.state))
     for spec in loaded.specs.values():
         store.put(spec)
     name = options.worker_name or ""
-    worker = Worker(Catalog(loaded.specs), store, livekit, name=name, drain=options.drain)
+    worker = Worker(
+        Catalog(loaded.specs, loaded.files), store, livekit, name=name, drain=options.drain
+    )
     asyncio.run(worker.run())
     return _CLEAN

@@ -167,6 +167,8 @@ def _value_schema(parameter: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _answers(draft: Draft) -> Answers:
+    answers = draft.root.get("answers", {})
     rooms = [pattern for _, pattern in draft.items("answers", "rooms")]
-    default = draft.root.get("answers", {}).get("default", False)
-    return Answers(rooms=tuple(rooms or (draft.id, f"{draft.id}-*")), default=default)
+    if "rooms" not in answers:
+        rooms = [draft.id, f"{draft.id}-*"]
+    return Answers(rooms=tuple(rooms), default=answers.get("default", False))

@@ -105,10 +105,17 @@ def greeting(spec: AgentSpec, names: Names) -> Greeting:
 def tool_answer(spec: AgentSpec, tool: ToolStub, args: Mapping[str, Any], names: Names) -> Any:
     """Render what a stub returns: a text, or JSON in which every text is rendered.
 
+    An argument that is left out takes its parameter's default.
+
     Raises:
         RenderError: the answer cannot be rendered with these arguments.
     """
-    return _render_all(spec, tool.returns, names | {"args": dict(args)})
+    defaults = {
+        name: schema["default"]
+        for name, schema in tool.parameters["properties"].items()
+        if "default" in schema
+    }
+    return _render_all(spec, tool.returns, names | {"args": {**defaults, **args}})
 
 
 def _render_all(spec: AgentSpec, value: Any, names: Names) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
+from google.protobuf.message import DecodeError
 from livekit import api
 
 from runner.errors import RunnerError
@@ -53,6 +54,10 @@ async def check(access: Access) -> None:
             await livekit.room.list_rooms(api.ListRoomsRequest(names=["-"]))
     except api.TwirpError as error:
         raise RunnerError(_refusal(access, error)) from error
+    except DecodeError as error:
+        raise RunnerError(
+            f"something other than LiveKit answers at {access.url}; check LIVEKIT_URL"
+        ) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise RunnerError(
             f"LiveKit cannot be reached at {access.url} ({error or 'no answer'});"

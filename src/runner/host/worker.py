@@ -37,6 +37,9 @@ class Worker:
         self._stop = asyncio.Event()
         # The job processes inherit it.
         os.environ[STATE_VARIABLE] = str(store.state.resolve())
+        # LiveKit's own ways to name a worker, which would silence automatic dispatch unseen.
+        for variable in ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE"):
+            os.environ.pop(variable, None)
         # 244 MB of turn detector, which no backend uses.
         os.environ.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
         self._server = AgentServer(

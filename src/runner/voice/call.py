@@ -58,6 +58,7 @@ class Call:
         self._variables = variables
         self._began = time.monotonic()
         self._spoke = False
+        self._left = False
         self._ending: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -87,7 +88,7 @@ class Call:
 
     async def _start(self, agent: BackendAgent, caller: rtc.RemoteParticipant) -> None:
         self._stamp_logs(backend=agent.backend.name)
-        _log.info("using agent", extra={"agent_name": self._spec.name, **agent.traits})
+        _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
         words = Words(
             self._spec,
             self._variables,
@@ -110,10 +111,15 @@ class Call:
             _log.error("the backend failed", extra={"reason": _failure(event)})
             self._ending = asyncio.create_task(ending.hang_up(self._ctx, "the backend failed"))
         else:
+            self._left = not self._ctx.room.remote_participants
             self._ctx.shutdown(event.reason.value)
 
     async def _ended(self, reason: str) -> None:
         _log.info("call ended", extra={"reason": reason, "seconds": self._seconds()})
+        if self._left:
+            # LiveKit keeps an empty room for a while, and a caller who comes back to it would
+            # find nobody: a new room gets a new job.
+            await self._ctx.delete_room()
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 2)

@@ -41,10 +41,6 @@ class Words:
         """Render the greeting."""
         return self._rendered(lambda names: prompt.greeting(self.spec, names))
 
-    def text(self, template: str) -> str:
-        """Render one other template of the agent."""
-        return self._rendered(lambda names: prompt.render(self.spec, template, names))
-
     def _rendered(self, work: Callable[[Names], T]) -> T:
         try:
             return work(self.names())

@@ -1,21 +1,29 @@
 """Says one sentence, then ends or transfers the call."""
 
-from livekit.agents import get_job_context
+from collections.abc import Iterator
 
-from runner.definition.spec import AgentSpec, AnnouncementBackend, Part
+from livekit.agents import get_job_context
+from livekit.plugins import openai
+
+from runner.definition.spec import (
+    AgentSpec,
+    AnnouncementBackend,
+    Part,
+    PipelineBackend,
+    RealtimeBackend,
+)
 from runner.voice import ending
 from runner.voice.backends.agent import BackendAgent
-from runner.voice.backends.speech import DEFAULT_TTS, text_to_speech
+from runner.voice.backends.clients import MissingKeyError
+from runner.voice.backends.speech import DEFAULT_TTS, speech_beside, text_to_speech
 from runner.voice.words import Words
-
-_SPEECH = Part(model=DEFAULT_TTS, base_url=None, api_key_env="OPENAI_API_KEY")
 
 
 class AnnouncementAgent(BackendAgent):
     """A voice that hears nothing.
 
     Raises:
-        MissingKeyError: the key of the voice is missing.
+        MissingKeyError: no key of a voice is there.
     """
 
     def __init__(self, backend: AnnouncementBackend, spec: AgentSpec) -> None:
@@ -25,16 +33,14 @@ class AnnouncementAgent(BackendAgent):
             stt=None,
             llm=None,
             vad=None,
-            tts=text_to_speech(_SPEECH, spec.voice),
+            tts=_voice(spec),
             turn_handling={"turn_detection": None},
         )
-        self._template = backend.say
+        self._sentence = backend.say
         self._transfer = backend.transfer
-        self._sentence = ""
 
     async def brief(self, words: Words) -> None:
-        """Take the call's sentence, before the session starts."""
-        self._sentence = words.text(self._template)
+        """Take nothing: the sentence is the same in every call."""
 
     async def on_enter(self) -> None:
         """Speak to the end, then let the caller go."""
@@ -42,3 +48,23 @@ class AnnouncementAgent(BackendAgent):
         ctx = get_job_context()
         if self._transfer is None or not await ending.transfer(ctx, self._transfer):
             await ending.hang_up(ctx, "announced")
+
+
+def _voice(spec: AgentSpec) -> openai.TTS:
+    """Build the first voice of the agent whose key is there."""
+    missing: list[MissingKeyError] = []
+    for part, voice in _voices(spec):
+        try:
+            return text_to_speech(part, voice)
+        except MissingKeyError as error:
+            missing.append(error)
+    raise missing[-1]
+
+
+def _voices(spec: AgentSpec) -> Iterator[tuple[Part, str]]:
+    for backend in spec.backends:
+        if isinstance(backend, PipelineBackend):
+            yield backend.tts, backend.voice
+        elif isinstance(backend, RealtimeBackend):
+            yield speech_beside(backend), backend.voice
+    yield Part(model=DEFAULT_TTS, base_url=None, api_key_env="OPENAI_API_KEY"), spec.voice

@@ -8,10 +8,10 @@ from livekit.plugins.openai import realtime
 from openai.types.realtime import AudioTranscription
 
 from runner.definition.kinds import realtime_temperature
-from runner.definition.spec import AgentSpec, Part, RealtimeBackend
+from runner.definition.spec import AgentSpec, RealtimeBackend
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.backends.clients import api_key
-from runner.voice.backends.speech import DEFAULT_TTS, text_to_speech
+from runner.voice.backends.speech import speech_beside, text_to_speech
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,6 @@ class RealtimeAgent(BackendAgent):
     """
 
     def __init__(self, backend: RealtimeBackend, spec: AgentSpec) -> None:
-        speech = Part(model=DEFAULT_TTS, base_url=backend.base_url, api_key_env=backend.api_key_env)
         super().__init__(
             backend,
             {
@@ -35,7 +34,7 @@ class RealtimeAgent(BackendAgent):
                 "temperature_sent": False,
             },
             llm=_guarded(_model(backend, spec)),
-            tts=text_to_speech(speech, backend.voice),
+            tts=text_to_speech(speech_beside(backend), backend.voice),
             turn_handling=_turn_handling(spec),
         )
 
