@@ -247,7 +247,7 @@ async def test_a_backend_that_fails_ends_the_call(
     openai_service.realtime.fault = Fault("401")
     one = await dial("front-desk")
     await one.wait_happening("disconnected")
-    await host.wait_log("the backend failed", level="ERROR", room=one.room.name)
+    await host.wait_log("no backend can carry the call", level="ERROR", room=one.room.name)
 
 
 async def test_what_a_caller_brings_is_data(dial: Dial, openai_service: OpenAIService) -> None:

@@ -19,10 +19,11 @@ from runner.catalog import stamp
 from runner.catalog.stamp import Stamp
 from runner.catalog.store import SnapshotError, Store, state_folder
 from runner.definition.prompt import CallerNames, RoomNames
-from runner.definition.spec import AgentSpec
+from runner.definition.spec import AgentSpec, Backend
 from runner.errors import RunnerError
-from runner.voice import ending, failover, session, tools
+from runner.voice import ending, session, tools
 from runner.voice.backends.agent import BackendAgent
+from runner.voice.failover import Failover, Observer
 from runner.voice.words import Words
 
 _log = logging.getLogger(__name__)
@@ -49,13 +50,14 @@ def _snapshot(stamped: Stamp) -> AgentSpec:
         return store.current(stamped.agent)
 
 
-class Call:
+class Call(Observer):
     """A room served by one revision of one agent; `variables` are the ones that the call sets."""
 
     def __init__(self, ctx: JobContext, spec: AgentSpec, variables: Mapping[str, Any]) -> None:
         self._ctx = ctx
         self._spec = spec
         self._variables = variables
+        self._failover = Failover(spec, self._give_up, [self])
         self._began = time.monotonic()
         self._spoke = False
         self._left = False
@@ -68,13 +70,17 @@ class Call:
         connecting = asyncio.create_task(self._ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
         # Lets the connection begin: the models are made ready while the network works.
         await asyncio.sleep(0)
-        agent = failover.first(self._spec)
+        agent = self._failover.first()
         await connecting
         if agent is None:
             _log.error("no backend can be built")
             await ending.hang_up(self._ctx, "no backend can be built")
         elif caller := await self._caller():
             await self._start(agent, caller)
+
+    def entered(self, backend: Backend, seconds: float) -> None:
+        """Name the backend that took over in all lines from now on."""
+        self._stamp_logs(backend=backend.name)
 
     async def _caller(self) -> rtc.RemoteParticipant | None:
         try:
@@ -95,11 +101,14 @@ class Call:
             RoomNames(self._ctx.room.name),
             CallerNames(caller.identity, caller.name, dict(caller.attributes)),
         )
-        await agent.brief(words)
         conversation = session.build(self._spec, tools.build(words))
         conversation.on("agent_state_changed", self._on_agent_state)
         conversation.on("close", self._on_close)
-        await conversation.start(agent, room=self._ctx.room, record=False)
+        await self._failover.carry(conversation, agent, words, self._ctx.room)
+
+    async def _give_up(self) -> None:
+        # The place for a sentence of our own, before the end.
+        await ending.hang_up(self._ctx, "no backend can carry the call")
 
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
         if event.new_state == "speaking" and not self._spoke:

@@ -1,24 +1,55 @@
 """What every backend's LiveKit agent has in common: the call's words, and how it greets."""
 
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
 
-from livekit.agents import Agent
+from livekit import rtc
+from livekit.agents import Agent, ModelSettings
 
 from runner.definition.spec import Backend, Greeting
 from runner.voice.words import Words
+
+if TYPE_CHECKING:
+    from runner.voice.watch import Watch
+
+
+class Opening(Enum):
+    """What a backend begins with."""
+
+    GREET = auto()
+    ANSWER = auto()
+    GO_ON = auto()
+    LISTEN = auto()
+
+
+_NO_GREETING = "You have greeted the caller before: do not greet again."
+_INSTRUCTIONS = {
+    Opening.ANSWER: f"Answer what the caller said last. {_NO_GREETING}",
+    Opening.GO_ON: (
+        "You were cut off in the middle of your last sentence. Finish that thought in a few words, "
+        f"from where it stopped, without repeating what you have said. {_NO_GREETING}"
+    ),
+}
 
 
 class BackendAgent(Agent):
     """One backend of one agent, built before the call's words are known.
 
-    `traits` are what the log says about it: voice and temperature.
+    `traits` are what the log says about it: voice and temperature. `watch` hears all its sound.
+    `answers_silence` says that the end of the caller's speech is by itself what it must answer.
     """
+
+    answers_silence = True
 
     def __init__(self, backend: Backend, traits: Mapping[str, object], **models: Any) -> None:
         super().__init__(id=backend.name, instructions="", **models)
         self.backend = backend
         self.traits = traits
+        self.opening = Opening.GREET
+        self.entered = asyncio.Event()
+        self.watch: Watch | None = None
         self._greeting = Greeting()
 
     async def brief(self, words: Words) -> None:
@@ -27,6 +58,29 @@ class BackendAgent(Agent):
         self._greeting = words.greeting()
 
     async def on_enter(self) -> None:
+        """Begin: greet, or take up a conversation that another backend left."""
+        self.entered.set()
+        if self.opening is Opening.GREET:
+            self._greet()
+        elif self.opening is not Opening.LISTEN:
+            self.session.generate_reply(instructions=_INSTRUCTIONS[self.opening])
+
+    def realtime_audio_output_node(
+        self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
+    ) -> AsyncIterable[rtc.AudioFrame]:
+        """Let the watch hear the realtime model."""
+        return self._heard(Agent.default.realtime_audio_output_node(self, audio, model_settings))
+
+    def tts_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncIterable[rtc.AudioFrame]:
+        """Let the watch hear the voice."""
+        return self._heard(Agent.default.tts_node(self, text, model_settings))
+
+    def _heard(self, frames: AsyncGenerator[rtc.AudioFrame, None]) -> AsyncIterable[rtc.AudioFrame]:
+        return frames if self.watch is None else self.watch.listen(frames)
+
+    def _greet(self) -> None:
         """Greet: word for word, in the model's own words, or not at all."""
         if self._greeting.say is not None:
             self.session.say(self._greeting.say)

@@ -44,6 +44,7 @@ class AnnouncementAgent(BackendAgent):
 
     async def on_enter(self) -> None:
         """Speak to the end, then let the caller go."""
+        self.entered.set()
         await self.session.say(self._sentence, allow_interruptions=False)
         ctx = get_job_context()
         if self._transfer is None or not await ending.transfer(ctx, self._transfer):

@@ -1,9 +1,8 @@
 """Speech to speech by the OpenAI Realtime API."""
 
-import logging
 from typing import Any
 
-from livekit.agents import NOT_GIVEN, APIConnectOptions, APIError, TurnHandlingOptions, llm
+from livekit.agents import NOT_GIVEN, APIConnectOptions, TurnHandlingOptions
 from livekit.plugins.openai import realtime
 from openai.types.realtime import AudioTranscription
 
@@ -11,9 +10,8 @@ from runner.definition.kinds import realtime_temperature
 from runner.definition.spec import AgentSpec, RealtimeBackend
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.backends.clients import api_key
+from runner.voice.backends.guard import guarded
 from runner.voice.backends.speech import speech_beside, text_to_speech
-
-_log = logging.getLogger(__name__)
 
 _TRANSCRIPTION = "gpt-4o-mini-transcribe"
 
@@ -33,10 +31,12 @@ class RealtimeAgent(BackendAgent):
                 "temperature": realtime_temperature(backend.temperature),
                 "temperature_sent": False,
             },
-            llm=_guarded(_model(backend, spec)),
+            llm=guarded(_model(backend, spec)),
             tts=text_to_speech(speech_beside(backend), backend.voice),
             turn_handling=_turn_handling(spec),
         )
+        # Otherwise it is LiveKit that ends the caller's turn, after a pause of its own.
+        self.answers_silence = spec.turn_taking.allow_interruptions
 
 
 def _model(backend: RealtimeBackend, spec: AgentSpec) -> realtime.RealtimeModel:
@@ -64,27 +64,3 @@ def _turn_handling(spec: AgentSpec) -> TurnHandlingOptions:
     # OpenAI's own turn detection always lets the caller interrupt, and LiveKit refuses the
     # combination; with LiveKit's VAD it is off.
     return {"turn_detection": "vad", "interruption": {"enabled": False}}
-
-
-def _guarded(model: realtime.RealtimeModel) -> realtime.RealtimeModel:
-    """Keep a failed session from raising its failure a second time when it is closed.
-
-    The plugin does, and LiveKit then neither closes the room's audio nor tells anybody.
-    """
-    make = model.session
-
-    def session(*, turn_detection_disabled: bool = False) -> llm.RealtimeSession[Any]:
-        made = make(turn_detection_disabled=turn_detection_disabled)
-        close = made.aclose
-
-        async def aclose() -> None:
-            try:
-                await close()
-            except APIError as error:
-                _log.debug("a failed realtime session was closed", exc_info=error)
-
-        made.aclose = aclose  # type: ignore[method-assign]
-        return made
-
-    model.session = session  # type: ignore[method-assign, assignment]
-    return model
