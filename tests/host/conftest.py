@@ -41,11 +41,12 @@ def dial(
 ) -> Dial:
     """Join a new room of an agent; keywords go to the caller's token."""
 
-    async def join(agent: str, **token: object) -> Caller:
+    async def join(agent: str, *, subscribe: bool = True, **token: object) -> Caller:
         await host.ready()
         one = caller()
         room = f"{agent}-{uuid.uuid4().hex[:8]}"
-        await one.join(livekit_server.url, livekit_server.token(room, one.identity, **token))
+        grant = livekit_server.token(room, one.identity, **token)
+        await one.join(livekit_server.url, grant, subscribe=subscribe)
         return one
 
     return join

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from livekit import rtc
 from livekit.agents import (
@@ -39,8 +38,8 @@ _INTERRUPT = 2.0
 _ENTER = 5.0
 
 
-class Observer(Protocol):
-    """Hears of every change of backend in one call."""
+class Observer:
+    """Hears of every change of backend in one call; a subclass overrides what it wants to know."""
 
     def left(self, backend: Backend, reason: Reason) -> None:
         """Take note of a backend that failed, or could not be built."""
