@@ -123,7 +123,9 @@ async def test_a_death_in_mid_answer_is_taken_up_by_the_fallback(
     ended = await asked(one)
     cut = await one.wait_heard(REALTIME, after=ended)
     next_ = await one.wait_heard(PIPELINE, after=ended)
-    print(f"MEASURED dies_midway: {one.heard(REALTIME, ended):.2f} s heard, gap {gap_before(one, next_):.2f}")
+    print(
+        f"MEASURED dies_midway: {one.heard(REALTIME, ended):.2f} s heard, gap {gap_before(one, next_):.2f}"
+    )
     assert cut.seconds > 0.8
     assert gap_before(one, next_) < 0.8
     told = chat(service)
@@ -139,7 +141,9 @@ async def test_a_stall_in_mid_answer_is_taken_up_by_the_fallback(
     one = await dial("spoken")
     ended = await asked(one)
     next_ = await one.wait_heard(PIPELINE, after=ended)
-    print(f"MEASURED stalls: {one.heard(REALTIME, ended):.2f} s heard, gap {gap_before(one, next_):.2f}")
+    print(
+        f"MEASURED stalls: {one.heard(REALTIME, ended):.2f} s heard, gap {gap_before(one, next_):.2f}"
+    )
     assert one.heard(REALTIME, ended) > 0.8
     assert PATIENCE - 0.3 < gap_before(one, next_) < PATIENCE + 1
     print(chat(service))
@@ -182,7 +186,9 @@ async def test_realtime_answers_when_the_pipeline_cannot(
     one = await dial("typed")
     ended = await asked(one)
     answer = await one.wait_heard(REALTIME, after=ended)
-    print(f"MEASURED pipeline {endpoint} {kind}: {answer.start - ended:.2f} after the question, gap {gap_before(one, answer):.2f}")
+    print(
+        f"MEASURED pipeline {endpoint} {kind}: {answer.start - ended:.2f} after the question, gap {gap_before(one, answer):.2f}"
+    )
     print([e.event["item"] for e in service.realtime.journal.of("conversation.item.create")])
     assert gap_before(one, answer) < latest + 1.5
 
@@ -196,7 +202,9 @@ async def test_realtime_answers_when_the_pipeline_does_not_hear(
     ended = await asked(one)
     answer = await one.wait_heard(REALTIME, after=ended)
     await one.wait_caption("A lot.")
-    print(f"MEASURED pipeline stt {kind}: {answer.start - ended:.2f} after the question, gap {gap_before(one, answer):.2f}")
+    print(
+        f"MEASURED pipeline stt {kind}: {answer.start - ended:.2f} after the question, gap {gap_before(one, answer):.2f}"
+    )
 
 
 async def test_an_idle_death_is_not_heard(dial: Dial, service: OpenAIService, host: Host) -> None:
@@ -277,9 +285,7 @@ def stayed(host: Host, one: Caller) -> bool:
 
 
 @pytest.mark.parametrize("agent", ["spoken", "typed"])
-async def test_a_silent_caller_is_no_failure(
-    dial: Dial, host: Host, agent: str
-) -> None:
+async def test_a_silent_caller_is_no_failure(dial: Dial, host: Host, agent: str) -> None:
     one = await dial(agent)
     await one.wait_heard()
     await one.wait_silence(PATIENCE + 1)
@@ -300,9 +306,7 @@ async def test_a_long_tool_is_no_failure(
     assert stayed(host, one)
 
 
-async def test_a_slow_backend_is_no_failure(
-    dial: Dial, host: Host, service: OpenAIService
-) -> None:
+async def test_a_slow_backend_is_no_failure(dial: Dial, host: Host, service: OpenAIService) -> None:
     service.realtime.fault = Fault("slow", after=PATIENCE - 0.4)
     one = await dial("spoken")
     ended = await asked(one)
@@ -337,9 +341,7 @@ async def test_a_caller_who_talks_over_the_agent_is_no_failure(
 
 
 @pytest.mark.parametrize("agent", ["spoken", "typed"])
-async def test_a_caller_who_listens_late_is_no_failure(
-    dial: Dial, host: Host, agent: str
-) -> None:
+async def test_a_caller_who_listens_late_is_no_failure(dial: Dial, host: Host, agent: str) -> None:
     one = await dial(agent, subscribe=False)
     await one.wait_happening("track_published")
     await one.wait_silence(PATIENCE + 1, after=one.now)

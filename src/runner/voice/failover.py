@@ -13,7 +13,6 @@ from livekit.agents import (
     ErrorEvent,
     FunctionToolsExecutedEvent,
     SpeechCreatedEvent,
-    UserInputTranscribedEvent,
     UserStateChangedEvent,
     llm,
     stt,
@@ -22,7 +21,8 @@ from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.events import ToolExecutionUpdatedEvent
 
 from runner.definition.spec import AgentSpec, AnnouncementBackend, Backend
-from runner.voice.backends.agent import BackendAgent, Opening
+from runner.voice.backends.agent import BackendAgent
+from runner.voice.handover import Handover
 from runner.voice.lineup import Lineup
 from runner.voice.reasons import LASTING, Reason, reason_of
 from runner.voice.watch import Watch
@@ -84,8 +84,6 @@ class Failover:
         self._no_tools = asyncio.Event()
         self._no_tools.set()
         self._errors: list[Reason] = []
-        self._heard = False
-        self._unheard: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -99,10 +97,12 @@ class Failover:
         """Start `session` with `agent`, and keep it going with whatever backend can."""
         self._session = session
         self._words = words
+        self._handover = Handover(session)
         await agent.brief(words)
         self._listen()
         self._watch(agent)
         await session.start(agent, room=room, record=False)
+        self._handover.started()
         self._lineup.prepare()
         # Not before: a session that has not started takes no other agent.
         self._go(self._run())
@@ -112,7 +112,6 @@ class Failover:
         on("error", self._on_error)
         on("speech_created", self._on_speech_created)
         on("user_state_changed", self._on_user_state)
-        on("user_input_transcribed", self._on_user_input)
         on("tool_execution_updated", self._on_tool)
         on("function_tools_executed", self._on_tools_executed)
         on("close", self._on_close)
@@ -165,7 +164,7 @@ class Failover:
         self, agent: BackendAgent, watch: Watch, frames: int, speech: SpeechHandle
     ) -> None:
         if watch.frames > frames:
-            self._heard = True
+            self._handover.answered()
             self._errors.clear()
             self._lineup.carried()
         if speech is self._speech and not watch.answering:
@@ -181,7 +180,7 @@ class Failover:
         messages = {item.id for item in speech.chat_items if item.type == "message"}
         if messages:
             # Nobody heard it: the next backend must not think that it was said.
-            self._unheard |= messages
+            self._handover.forget(messages)
             self._fail(agent, Reason.SILENT)
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
@@ -201,12 +200,6 @@ class Failover:
         """Tell whether LiveKit kept from the backend what the caller said over its speech."""
         speech = self._speech
         return self._talked_over and speech is not None and not speech.interrupted
-
-    def _on_user_input(self, event: UserInputTranscribedEvent) -> None:
-        # A caller who goes on after a transcript is not kept waiting by the backend; what LiveKit
-        # waits for before it ends the turn is the file's own pause.
-        if event.is_final:
-            self._errors.clear()
 
     def _on_tool(self, event: ToolExecutionUpdatedEvent) -> None:
         update = event.update
@@ -243,7 +236,7 @@ class Failover:
         self._agent = None
         watch = agent.watch
         now = asyncio.get_running_loop().time()
-        self._heard = self._heard or watch.frames > 0
+        self._handover.heard |= watch.frames > 0
         self._failures.put_nowait(Failure(agent, reason, now, watch.answering and watch.frames > 0))
         watch.close()
 
@@ -291,33 +284,21 @@ class Failover:
     async def _enter(self, agent: BackendAgent, failure: Failure) -> bool:
         """Hand the conversation to `agent`; tell whether LiveKit took it."""
         await agent.brief(self._words)
-        history = self._history()
+        history = self._handover.history()
         # Otherwise LiveKit drops the calls of all tools that are the session's.
         await agent.update_chat_ctx(history, exclude_invalid_function_calls=False)
-        agent.opening = self._opening(history, failure)
+        agent.opening = self._handover.opening(history, cut_off=failure.cut_off)
         self._watch(agent)
         self._session.update_agent(agent)
         # An error in there is only logged by LiveKit.
         await _within(agent.entered.wait(), _ENTER)
         if not agent.entered.is_set():
             return False
+        if self._handover.replay(failure.time) and agent.watch:
+            agent.watch.expect()
         self._report(agent, failure)
         self._lineup.prepare()
         return True
-
-    def _history(self) -> llm.ChatContext:
-        history = self._session.history.copy(
-            exclude_instructions=True, exclude_handoff=True, exclude_config_update=True
-        )
-        history.items = [item for item in history.items if item.id not in self._unheard]
-        return history
-
-    def _opening(self, history: llm.ChatContext, failure: Failure) -> Opening:
-        if not self._heard:
-            return Opening.GREET
-        if _unanswered(history):
-            return Opening.ANSWER
-        return Opening.GO_ON if failure.cut_off else Opening.LISTEN
 
     def _report(self, agent: BackendAgent, failure: Failure) -> None:
         seconds = round(asyncio.get_running_loop().time() - failure.time, 3)
@@ -346,15 +327,6 @@ class Failover:
 
 def _settle(watch: Watch, _: object) -> None:
     watch.settle()
-
-
-def _unanswered(history: llm.ChatContext) -> bool:
-    for item in reversed(history.items):
-        if item.type == "function_call_output":
-            return True
-        if item.type == "message":
-            return item.role == "user"
-    return False
 
 
 async def _within(work: Awaitable[object], seconds: float) -> None:

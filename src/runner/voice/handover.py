@@ -1,0 +1,109 @@
+"""What the next backend must know: what was said and heard, and what is still to be answered."""
+
+import asyncio
+
+from livekit.agents import (
+    AgentSession,
+    ConversationItemAddedEvent,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
+    llm,
+)
+
+from runner.voice.backends.agent import Opening
+from runner.voice.recall import Recall
+
+# Seconds of speech that go by before anything says that the caller speaks.
+_UNNOTICED = 0.7
+
+
+class Handover:
+    """Follows one call's conversation, for the moment when another backend takes it up."""
+
+    def __init__(self, session: AgentSession[None]) -> None:
+        self.heard = False
+        self._session = session
+        self._loop = asyncio.get_running_loop()
+        self._unheard: set[str] = set()
+        self._transcripts: list[str] = []
+        self._speaks_since: float | None = None
+        self._recall: Recall | None = None
+        session.on("user_state_changed", self._on_user_state)
+        session.on("user_input_transcribed", self._on_transcript)
+        session.on("conversation_item_added", self._on_item)
+
+    def started(self) -> None:
+        """Keep what the caller says, now that the session has its sound."""
+        if source := self._session.input.audio:
+            self._recall = Recall(source)
+            self._session.input.audio = self._recall
+
+    def answered(self) -> None:
+        """Take note that the caller heard an answer."""
+        self.heard = True
+        self._speaks_since = None
+
+    def forget(self, messages: set[str]) -> None:
+        """Leave out what was generated and never heard."""
+        self._unheard |= messages
+
+    def history(self) -> llm.ChatContext:
+        """Return the whole conversation, with the caller's words that got no further."""
+        history = self._session.history.copy(
+            exclude_instructions=True,
+            exclude_handoff=True,
+            exclude_config_update=True,
+            exclude_empty_message=True,
+        )
+        history.items = [item for item in history.items if item.id not in self._unheard]
+        if self._transcripts:
+            history.add_message(role="user", content=" ".join(self._transcripts))
+        return history
+
+    def opening(self, history: llm.ChatContext, *, cut_off: bool) -> Opening:
+        """Say what a backend that takes over begins with."""
+        if self._speaks_since is not None:
+            # It hears the caller's words itself, and answers them.
+            return Opening.LISTEN
+        if not self.heard:
+            return Opening.GREET
+        if _unanswered(history):
+            return Opening.ANSWER
+        return Opening.GO_ON if cut_off else Opening.LISTEN
+
+    def replay(self, since: float) -> bool:
+        """Let the new backend hear the caller's words that nobody understood.
+
+        At least those since `since`; tell whether they are still to be answered.
+        """
+        began = self._speaks_since
+        if self._recall is not None:
+            self._recall.rewind(since if began is None else min(since, began))
+        return began is not None
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        if event.new_state == "speaking":
+            self._speaks_since = self._loop.time() - _UNNOTICED
+
+    def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
+        if event.is_final:
+            self._understood()
+            self._transcripts += [event.transcript] if event.transcript.strip() else []
+
+    def _on_item(self, event: ConversationItemAddedEvent) -> None:
+        if event.item.type == "message" and event.item.role == "user":
+            self._understood()
+            self._transcripts.clear()
+
+    def _understood(self) -> None:
+        if self._session.user_state != "speaking":
+            self._speaks_since = None
+
+
+def _unanswered(history: llm.ChatContext) -> bool:
+    for item in reversed(history.items):
+        if item.type == "function_call_output":
+            return True
+        if item.type == "message":
+            return item.role == "user"
+    return False
