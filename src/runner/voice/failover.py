@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,7 +22,7 @@ from livekit.agents.voice.events import ToolExecutionUpdatedEvent
 
 from runner.definition.spec import AgentSpec, AnnouncementBackend, Backend
 from runner.voice.backends.agent import BackendAgent
-from runner.voice.handover import Handover
+from runner.voice.handover import Handover, unanswered
 from runner.voice.lineup import Lineup
 from runner.voice.reasons import LASTING, Reason, reason_of
 from runner.voice.watch import Watch
@@ -70,7 +70,7 @@ class Failover:
     def __init__(
         self,
         spec: AgentSpec,
-        end: Callable[[], Awaitable[None]],
+        end: Callable[[], Coroutine[None, None, None]],
         observers: Sequence[Observer] = (),
     ) -> None:
         self._end = end
@@ -105,7 +105,7 @@ class Failover:
         self._handover.started()
         self._lineup.prepare()
         # Not before: a session that has not started takes no other agent.
-        self._go(self._run())
+        self._go(self._run()).add_done_callback(self._on_run_done)
 
     def _listen(self) -> None:
         on = self._session.on
@@ -288,6 +288,7 @@ class Failover:
         # Otherwise LiveKit drops the calls of all tools that are the session's.
         await agent.update_chat_ctx(history, exclude_invalid_function_calls=False)
         agent.opening = self._handover.opening(history, cut_off=failure.cut_off)
+        agent.owes_answer = unanswered(history)
         self._watch(agent)
         self._session.update_agent(agent)
         # An error in there is only logged by LiveKit.
@@ -319,10 +320,17 @@ class Failover:
         for observer in self._observers:
             observer.left(backend, reason)
 
-    def _go(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _on_run_done(self, run: asyncio.Task[None]) -> None:
+        # A switch that broke would leave a caller in a silent room.
+        if not run.cancelled() and (error := run.exception()):
+            _log.error("the failover broke", exc_info=error)
+            self._go(self._end())
+
+    def _go(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _settle(watch: Watch, _: object) -> None:

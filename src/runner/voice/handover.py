@@ -62,12 +62,12 @@ class Handover:
 
     def opening(self, history: llm.ChatContext, *, cut_off: bool) -> Opening:
         """Say what a backend that takes over begins with."""
+        if not self.heard:
+            return Opening.GREET
         if self._speaks_since is not None:
             # It hears the caller's words itself, and answers them.
             return Opening.LISTEN
-        if not self.heard:
-            return Opening.GREET
-        if _unanswered(history):
+        if unanswered(history):
             return Opening.ANSWER
         return Opening.GO_ON if cut_off else Opening.LISTEN
 
@@ -100,7 +100,8 @@ class Handover:
             self._speaks_since = None
 
 
-def _unanswered(history: llm.ChatContext) -> bool:
+def unanswered(history: llm.ChatContext) -> bool:
+    """Tell whether the caller, or a tool, spoke last."""
     for item in reversed(history.items):
         if item.type == "function_call_output":
             return True

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable
 
+from openai import OpenAIError
+
 from runner.definition.spec import AgentSpec, Backend
 from runner.voice.backends import KINDS
 from runner.voice.backends.agent import BackendAgent
@@ -79,4 +81,10 @@ class Lineup:
                 extra={"backend": backend.name, "variable": missing.variable},
             )
             self._on_unbuildable(backend, Reason.NO_KEY)
-            return None
+        except (ValueError, OpenAIError) as error:
+            _log.warning(
+                "backend cannot be built",
+                extra={"backend": backend.name, "reason": type(error).__name__},
+            )
+            self._on_unbuildable(backend, Reason.FAILED)
+        return None

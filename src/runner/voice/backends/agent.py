@@ -38,7 +38,8 @@ class BackendAgent(Agent):
     """One backend of one agent, built before the call's words are known.
 
     `traits` are what the log says about it: voice and temperature. `watch` hears all its sound.
-    `answers_silence` says that the end of the caller's speech is by itself what it must answer.
+    `answers_silence` says that the end of the caller's speech is by itself what it must answer,
+    `owes_answer` that the caller has spoken before it greets.
     """
 
     answers_silence = True
@@ -48,6 +49,7 @@ class BackendAgent(Agent):
         self.backend = backend
         self.traits = traits
         self.opening = Opening.GREET
+        self.owes_answer = False
         self.entered = asyncio.Event()
         self.watch: Watch | None = None
         self._greeting = Greeting()
@@ -82,7 +84,11 @@ class BackendAgent(Agent):
 
     def _greet(self) -> None:
         """Greet: word for word, in the model's own words, or not at all."""
+        if self._greeting.generate is not None:
+            # The model sees what the caller has said meanwhile.
+            self.session.generate_reply(instructions=self._greeting.generate)
+            return
         if self._greeting.say is not None:
             self.session.say(self._greeting.say)
-        elif self._greeting.generate is not None:
-            self.session.generate_reply(instructions=self._greeting.generate)
+        if self.owes_answer:
+            self.session.generate_reply(instructions=_INSTRUCTIONS[Opening.ANSWER])
