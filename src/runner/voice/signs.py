@@ -1,0 +1,198 @@
+"""What a session tells of the backend that carries it: the signs on which it must be left."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from livekit.agents import (
+    AgentSession,
+    ErrorEvent,
+    FunctionToolsExecutedEvent,
+    SpeechCreatedEvent,
+    UserStateChangedEvent,
+    llm,
+    stt,
+)
+from livekit.agents.voice import SpeechHandle
+from livekit.agents.voice.events import ToolExecutionUpdatedEvent
+
+from runner.voice.backends.agent import BackendAgent
+from runner.voice.handover import Handover
+from runner.voice.reasons import LASTING, Reason, reason_of
+from runner.voice.watch import Watch
+
+# Errors that a realtime session reports and survives, one after the other without a sign of life.
+_TOO_MANY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A reason to leave `agent`; `cut_off` says that it was in the middle of an answer.
+
+    `time` is the loop's; `watch` knows when the caller heard the last of it.
+    """
+
+    agent: BackendAgent
+    watch: Watch
+    reason: Reason
+    time: float
+    cut_off: bool
+
+
+class Signs:
+    """Reads a session's events for the one backend that it follows; a backend fails only once.
+
+    `speech` is the last thing that it began to say.
+    """
+
+    def __init__(
+        self,
+        session: AgentSession[None],
+        handover: Handover,
+        on_failure: Callable[[Failure], None],
+        on_heard: Callable[[], None],
+    ) -> None:
+        self.speech: SpeechHandle | None = None
+        self._session = session
+        self._handover = handover
+        self._on_failure = on_failure
+        self._on_heard = on_heard
+        self._agent: BackendAgent | None = None
+        self._watch = Watch(0.0, lambda: None)
+        self._talked_over = False
+        self._errors: list[Reason] = []
+        self._tools: set[str] = set()
+        self._no_tools = asyncio.Event()
+        self._no_tools.set()
+        self._listen()
+
+    def follow(self, agent: BackendAgent, patience: float) -> Watch:
+        """Read the events as this backend's; it may be silent for `patience` seconds."""
+        agent.watch = self._watch = Watch(patience, partial(self._fail, agent, Reason.SILENT))
+        if isinstance(agent.stt, stt.STT):
+            # It has answered: from here on LiveKit decides whether that was a turn.
+            agent.stt.on("metrics_collected", partial(_settle, agent.watch))
+        if self._session.user_state == "speaking":
+            agent.watch.hold("caller")
+        self._errors.clear()
+        self.speech = None
+        self._agent = agent
+        return self._watch
+
+    def stop(self) -> None:
+        """Follow nobody any more."""
+        self._agent = None
+        self._watch.close()
+
+    async def tools_over(self) -> None:
+        """Wait until no tool runs."""
+        await self._no_tools.wait()
+
+    def _listen(self) -> None:
+        on = self._session.on
+        on("error", self._on_error)
+        on("speech_created", self._on_speech_created)
+        on("user_state_changed", self._on_user_state)
+        on("tool_execution_updated", self._on_tool)
+        on("function_tools_executed", self._on_tools_executed)
+
+    def _on_error(self, event: ErrorEvent) -> None:
+        error, agent = event.error, self._agent
+        if agent is None or event.source not in (agent.llm, agent.stt, agent.tts):
+            error.recoverable = True
+        elif isinstance(error, llm.RealtimeModelError) and error.recoverable:
+            self._count(reason_of(error.error))
+        elif not error.recoverable:
+            # LiveKit closes the session after this, unless the error is said to be recoverable.
+            error.recoverable = True
+            self._fail(agent, self._known(reason_of(error.error)))
+
+    def _count(self, reason: Reason) -> None:
+        self._errors.append(reason)
+        if len(self._errors) >= _TOO_MANY:
+            self._fail(self._agent, reason)
+
+    def _known(self, reason: Reason) -> Reason:
+        """Prefer the reason that a server gave before it closed the connection."""
+        said = [given for given in self._errors if given in LASTING or reason is Reason.DIED]
+        return said[-1] if said else reason
+
+    def _on_speech_created(self, event: SpeechCreatedEvent) -> None:
+        if (agent := self._agent) is None:
+            return
+        self._watch.expect()
+        self.speech = event.speech_handle
+        done = partial(self._on_speech_done, agent, self._watch, self._watch.frames)
+        event.speech_handle.add_done_callback(done)
+
+    def _on_speech_done(
+        self, agent: BackendAgent, watch: Watch, frames: int, speech: SpeechHandle
+    ) -> None:
+        if watch.frames > frames:
+            self._handover.answered()
+            self._errors.clear()
+            self._on_heard()
+        if speech is self.speech and not watch.answering:
+            watch.settle()
+        if error := speech.exception():
+            self._fail(agent, self._known(reason_of(error)))
+        elif not speech.interrupted and not speech.chat_items:
+            self._fail(agent, self._errors[-1] if self._errors else Reason.EMPTY)
+        elif not speech.interrupted and watch.frames == frames:
+            self._on_unheard(agent, speech)
+
+    def _on_unheard(self, agent: BackendAgent, speech: SpeechHandle) -> None:
+        messages = {item.id for item in speech.chat_items if item.type == "message"}
+        if messages:
+            # Nobody heard it: the next backend must not think that it was said.
+            self._handover.forget(messages)
+            self._fail(agent, Reason.SILENT)
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        if event.new_state == "speaking":
+            self._talked_over = self._session.agent_state == "speaking"
+            self._watch.settle()
+            self._watch.hold("caller")
+        elif event.old_state == "speaking":
+            agent = self._agent
+            if agent is not None and agent.answers_silence and not self._was_ignored():
+                self._watch.expect()
+            self._watch.release("caller")
+
+    def _was_ignored(self) -> bool:
+        """Tell whether LiveKit kept from the backend what the caller said over its speech."""
+        speech = self.speech
+        return self._talked_over and speech is not None and not speech.interrupted
+
+    def _on_tool(self, event: ToolExecutionUpdatedEvent) -> None:
+        update = event.update
+        if update.type == "tool_call_started":
+            self._tools.add(update.function_call.call_id)
+        elif update.type in ("tool_call_updated", "tool_call_ended"):
+            self._tools.discard(update.call_id)
+        if self._tools:
+            self._no_tools.clear()
+            self._watch.settle()
+            self._watch.hold("tools")
+        else:
+            self._no_tools.set()
+            self._watch.release("tools")
+
+    def _on_tools_executed(self, event: FunctionToolsExecutedEvent) -> None:
+        if event.has_tool_reply:
+            self._watch.expect()
+
+    def _fail(self, agent: BackendAgent | None, reason: Reason) -> None:
+        # Whoever was left has nothing more to say.
+        if agent is None or agent is not self._agent:
+            return
+        self.stop()
+        now = asyncio.get_running_loop().time()
+        self._handover.heard |= self._watch.frames > 0
+        cut_off = self._watch.answering and self._watch.frames > 0
+        self._on_failure(Failure(agent, self._watch, reason, now, cut_off))
+
+
+def _settle(watch: Watch, _: object) -> None:
+    watch.settle()
