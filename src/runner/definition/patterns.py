@@ -24,7 +24,6 @@ def captured_names(pattern: str) -> list[str]:
     return names
 
 
-
 def literal_length(pattern: str) -> int:
     """Count the characters of `pattern` that a room's name must have as they are."""
     return len(_WILDCARD.sub("", pattern))
