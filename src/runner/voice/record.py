@@ -15,6 +15,7 @@ from livekit.agents import (
     ConversationItemAddedEvent,
     JobContext,
     ToolExecutionUpdatedEvent,
+    UserStateChangedEvent,
 )
 from livekit.agents.llm import ChatMessage
 from livekit.agents.metrics import ModelUsage
@@ -71,6 +72,8 @@ class Recorder:
         self._record = record
         self._transcripts = transcripts
         self._failed = False
+        self._quiet_since: float | None = None
+        self._waited: float | None = None
         self._thread = ThreadPoolExecutor(1, "record")
         self._change()
         self._beating = asyncio.create_task(self._beat())
@@ -78,6 +81,7 @@ class Recorder:
     def attach(self, session: AgentSession[Any]) -> None:
         """Follow a session, which has not started yet, from its first event to its last."""
         session.on("agent_state_changed", self._on_agent_state)
+        session.on("user_state_changed", self._on_user_state)
         session.on("conversation_item_added", self._on_item)
         session.on("tool_execution_updated", self._on_tool)
         session.on("session_usage_updated", self._on_usage)
@@ -101,28 +105,50 @@ class Recorder:
         self._beating.cancel()
         await asyncio.to_thread(self._thread.shutdown)
 
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        self._quiet_since = (
+            event.created_at
+            if (event.old_state, event.new_state) == ("speaking", "listening")
+            else None
+        )
+
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
-        if event.new_state == "speaking" and not self._record.answered:
+        if event.new_state != "speaking":
+            return
+        if self._quiet_since is not None:
+            self._waited = event.created_at - self._quiet_since
+            self._quiet_since = None
+        if not self._record.answered:
             self._change(answered=utc(event.created_at))
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
         if not isinstance(item, ChatMessage) or item.role not in _SPEAKERS:
             return
-        latencies = {
-            name: round(float(seconds), 3)
-            for name in _LATENCIES
-            if isinstance(seconds := item.metrics.get(name), int | float)
-        }
         turn = Turn(
             who=_SPEAKERS[item.role],
             at=utc(event.created_at),
             backend=self._record.backends[-1].name if self._record.backends else "",
             interrupted=item.interrupted,
-            latencies=latencies,
+            latencies=self._latencies(item),
             text=item.text_content if self._transcripts else None,
         )
         self._change(turns=(*self._record.turns, turn))
+
+    def _latencies(self, item: ChatMessage) -> dict[str, float]:
+        """Return LiveKit's latencies, and ours: how long the caller waited for an answer.
+
+        LiveKit's `e2e_latency` is missing with realtime models and after tools.
+        """
+        found = {
+            name: round(float(seconds), 3)
+            for name in _LATENCIES
+            if isinstance(seconds := item.metrics.get(name), int | float)
+        }
+        if item.role == "assistant" and self._waited is not None:
+            found["response_delay"] = round(self._waited, 3)
+            self._waited = None
+        return found
 
     def _on_tool(self, event: ToolExecutionUpdatedEvent) -> None:
         match event.update:
