@@ -21,8 +21,8 @@ from rig.openai_realtime import Fault
 from runner.cli import main
 from runner.commands.doctor import visit
 from runner.doctor.checks import SUPPORTED, examine
-from runner.doctor.service import realtime_address
 from runner.doctor.setup import PACKAGES, read
+from runner.reach.service import realtime_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dotenv
 
+from runner.catalog.backends import key_variables
 from runner.definition.loader import Loaded, load
 from runner.definition.spec import (
     AgentSpec,
@@ -103,18 +104,6 @@ def identity(backend: Backend) -> Hashable:
             return (backend.kind, backend.stt, backend.llm, backend.tts, backend.voice)
         case _:
             return (backend.kind,)
-
-
-def key_variables(backend: Backend) -> list[str]:
-    """Return the variables that a backend names for its keys, each once."""
-    match backend:
-        case RealtimeBackend():
-            names = [backend.api_key_env]
-        case PipelineBackend():
-            names = [part.api_key_env for part in (backend.stt, backend.llm, backend.tts)]
-        case _:
-            names = []
-    return [name for name in dict.fromkeys(names) if name]
 
 
 def _settings(env_file: str) -> tuple[dict[str, str], str]:
