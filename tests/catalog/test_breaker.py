@@ -7,45 +7,18 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
+from catalog.backends import announcement, pipeline, realtime
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.catalog.backends import identity
 from runner.catalog.breaker import LASTING, REFUSED, Breakers, History
-from runner.definition.spec import (
-    AnnouncementBackend,
-    Backend,
-    Part,
-    PipelineBackend,
-    RealtimeBackend,
-)
+from runner.definition.spec import AnnouncementBackend, Backend
 
 NOW = 1_700_000_000.0
 KEYS = {"OPENAI_API_KEY": "sk-one"}
-
-
-def realtime(name: str = "primary", **changes: Any) -> RealtimeBackend:
-    fields: dict[str, Any] = {
-        "first_audio_timeout": 4.0, "model": name, "voice": "coral", "temperature": 80,
-        "base_url": None, "api_key_env": "OPENAI_API_KEY",
-    }  # fmt: skip
-    return RealtimeBackend(name=name, **fields | changes)
-
-
-def pipeline(name: str = "second", **changes: Any) -> PipelineBackend:
-    part = Part(model=name, base_url=None, api_key_env="OPENAI_API_KEY")
-    fields: dict[str, Any] = {
-        "first_audio_timeout": 4.0, "voice": "coral", "temperature": 80,
-        "stt": part, "llm": part, "tts": part,
-    }  # fmt: skip
-    return PipelineBackend(name=name, **fields | changes)
-
-
-def announcement(name: str = "sorry") -> AnnouncementBackend:
-    return AnnouncementBackend(name=name, first_audio_timeout=4.0, say="Sorry.", transfer=None)
 
 
 @pytest.fixture
@@ -86,6 +59,12 @@ def test_a_call_that_succeeds_between_failures_keeps_it_closed(breakers: Breaker
 def test_what_a_server_refuses_to_one_agent_is_not_shared(breakers: Breakers) -> None:
     for second in range(10):
         assert breakers.failed(realtime(), REFUSED, NOW + second) is None
+
+
+def test_a_server_that_refuses_a_probe_for_its_voice_is_alive(breakers: Breakers) -> None:
+    breakers.failed(realtime(), "quota", NOW)
+    breakers.probed(realtime(), REFUSED, NOW + 5)
+    assert breakers.opened(realtime(), NOW + 5) is None
 
 
 def test_the_back_off_doubles_to_five_minutes_and_a_call_resets_it(breakers: Breakers) -> None:

@@ -19,8 +19,10 @@ from rig import needs
 from rig.host import Host
 from rig.script import Tone
 
+from runner.catalog.breaker import Breakers
 from runner.catalog.records import Records
 from runner.cli import main
+from runner.definition.loader import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -294,6 +296,21 @@ async def test_a_killed_call_leaves_what_was_known(
     assert [stay["name"] for stay in record["backends"]] == ["openai-realtime-1"]
     assert record["began"] < record["answered"]
     assert [turn["text"] for turn in record["turns"]] == ["Welcome."]
+
+
+async def test_a_backend_that_is_back_is_logged(
+    run: Callable[..., Host], folder: Path, host_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The host says what is open, probes it, and says that it is closed."""
+    breakers = Breakers(tmp_path / "home" / "state", host_environment)
+    (backend,) = load([folder]).specs["front-desk"].backends
+    breakers.failed(backend, "quota")
+    host = run(folder, **host_environment)
+    fields = {"backend": "openai-realtime-1", "models": "gpt-realtime", "reason": "quota"}
+    await host.wait_log("backend open", level="WARNING", **fields)
+    line = await host.wait_log("backend closed", **fields)
+    assert 5 <= line["seconds"] < 20
+    assert breakers.opened(backend) is None
 
 
 async def test_old_records_are_removed_at_the_start(

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,11 @@ class SnapshotError(RunnerError):
     """A snapshot is not there, or is not what its name says."""
 
 
-def state_folder(chosen: Path | None = None) -> Path:
+def state_folder(chosen: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
     """Return the state folder: `chosen`, else `RUNNER_STATE_DIR`, else the user's own."""
     if chosen is not None:
         return chosen
-    if named := os.environ.get(STATE_VARIABLE):
+    if named := environment.get(STATE_VARIABLE):
         return Path(named)
     return platformdirs.user_state_path("voice-runner")
 

@@ -9,6 +9,8 @@ from livekit import api
 
 from runner import __version__
 from runner.catalog.backends import key_variables
+from runner.catalog.breaker import Breakers
+from runner.catalog.records import utc
 from runner.doctor.line import Line
 from runner.doctor.setup import LIVEKIT_VARIABLES, Setup
 from runner.errors import RunnerError
@@ -109,12 +111,24 @@ async def _backends(setup: Setup, limit: float) -> AsyncIterator[Line]:
                 yield Line(outcome.level, "backend", f"{subject}: {outcome.text}", same)
 
 
+async def _breakers(setup: Setup, _: float) -> AsyncIterator[Line]:
+    breakers = Breakers(setup.state, setup.environment)
+    for same, listed in setup.backends.items():
+        backend = listed[0].backend
+        if opened := breakers.opened(backend):
+            subject = f"{backend.name} of {_named([entry.agent for entry in listed])}"
+            text = f"calls pass it over since {utc(opened.since)} ({opened.reason})"
+            then = "until a running host finds it well"
+            yield Line(WARNING, "breaker", f"{subject}: {text}, {then}", same)
+
+
 CHECKS: Sequence[Callable[[Setup, float], AsyncIterator[Line]]] = (
     _versions,
     _environment,
     _agents,
     _livekit,
     _backends,
+    _breakers,
 )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import dotenv
 
 from runner.catalog.backends import key_variables
+from runner.catalog.store import state_folder
 from runner.definition.loader import Loaded, load
 from runner.definition.spec import (
     AgentSpec,
@@ -36,7 +37,7 @@ class Setup:
     """Everything that is known before the first question is asked.
 
     `environment` is the process's own, over what `.env` says. `loaded` is None when the folder
-    could not be read at all, and `unreadable` then says why.
+    could not be read at all, and `unreadable` then says why. `state` is the state folder.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Setup:
     environment: Mapping[str, str]
     loaded: Loaded | None
     unreadable: str
+    state: Path
 
     @property
     def agents(self) -> Mapping[str, AgentSpec]:
@@ -74,7 +76,7 @@ class Setup:
         return sorted(filter(None, map(self.environment.get, names)), key=len, reverse=True)
 
 
-def read(folder: Path) -> Setup:
+def read(folder: Path, state: Path | None = None) -> Setup:
     """Read `.env`, the environment and the agents.
 
     Raises:
@@ -83,14 +85,16 @@ def read(folder: Path) -> Setup:
     env_file = dotenv.find_dotenv(usecwd=True)
     settings, env_file_error = _settings(env_file)
     loaded, unreadable = _load(folder)
+    environment = settings | os.environ
     return Setup(
         folder=folder,
         versions={package: version(package) for package in PACKAGES},
         env_file=env_file,
         env_file_error=env_file_error,
-        environment=settings | os.environ,
+        environment=environment,
         loaded=loaded,
         unreadable=unreadable,
+        state=state_folder(state, environment),
     )
 
 

@@ -5,19 +5,22 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from livekit.agents import AgentServer, JobRequest
 
 from runner.catalog import stamp
+from runner.catalog.breaker import Breakers
 from runner.catalog.catalog import Catalog, NoRoute, RoomRequest
 from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
 from runner.catalog.store import STATE_VARIABLE, Store
+from runner.definition.spec import Backend
 from runner.errors import RunnerError
 from runner.host import access, job, upkeep
 from runner.host.access import Access
+from runner.host.probe import Prober
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ class Worker:
         self._livekit = livekit
         self._drain = drain
         self._recording = recording
-        self._records = Records(store.state)
+        self._state = store.state
         self._stop = asyncio.Event()
         # The job processes inherit both.
         os.environ[STATE_VARIABLE] = str(store.state.resolve())
@@ -127,9 +130,15 @@ class Worker:
             _log.warning("ending calls", extra={"calls": len(self._server.active_jobs)})
         await self._server.aclose()
 
+    def _backends(self) -> Sequence[Backend]:
+        return [backend for spec in self.catalog.specs.values() for backend in spec.backends]
+
     @asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
-        work = [upkeep.keep_records(self._records, self._recording.days)]
+        work = (
+            upkeep.keep_records(Records(self._state), self._recording.days),
+            Prober(Breakers(self._state), self._backends).run(),
+        )
         tasks = [asyncio.create_task(one) for one in work]
         try:
             yield
