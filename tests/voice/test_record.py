@@ -145,7 +145,7 @@ async def test_with_transcripts_a_turn_has_its_words(tmp_path: Path) -> None:
 
 
 async def test_usage_is_what_each_model_took_without_zeros(kept: Kept) -> None:
-    usage = AgentSessionUsage([LLMModelUsage(provider="openai", model="m", input_tokens=7)])
+    usage = AgentSessionUsage([LLMModelUsage(provider="me:pw@openai", model="m", input_tokens=7)])
     kept.session.emit("session_usage_updated", SessionUsageUpdatedEvent(usage=usage))
     assert (await kept.read()).usage == (
         {"type": "llm_usage", "provider": "openai", "model": "m", "input_tokens": 7},

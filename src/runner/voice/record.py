@@ -204,6 +204,8 @@ def _numbers(usage: ModelUsage) -> dict[str, Any]:
     """Return what a model took, without what is zero."""
     taken = usage.model_dump(exclude_defaults=True)
     taken |= {name: _short(value) for name, value in taken.items() if isinstance(value, float)}
+    # The server's name; a `base_url` may bring a user and a password.
+    taken["provider"] = usage.provider.rpartition("@")[2]
     return {"type": usage.type, **taken}
 
 
