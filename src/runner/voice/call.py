@@ -21,8 +21,9 @@ from runner.catalog.store import SnapshotError, Store, state_folder
 from runner.definition.prompt import CallerNames, RoomNames
 from runner.definition.spec import AgentSpec
 from runner.errors import RunnerError
-from runner.voice import ending, failover, session, tools
+from runner.voice import ending, failover, record, session, tools
 from runner.voice.backends.agent import BackendAgent
+from runner.voice.record import Recorder
 from runner.voice.words import Words
 
 _log = logging.getLogger(__name__)
@@ -37,7 +38,9 @@ async def answer(ctx: JobContext) -> None:
     stamped = stamp.read(ctx.job.attributes) or stamp.read(ctx.token_claims().attributes or {})
     if stamped is None:
         raise RunnerError("this job names no agent; only jobs from `runner serve` can be answered")
-    await Call(ctx, _snapshot(stamped), stamped.variables).run()
+    spec = _snapshot(stamped)
+    recorder = record.begin(ctx, spec, stamped.because)
+    await Call(ctx, spec, stamped.variables, recorder).run()
 
 
 def _snapshot(stamped: Stamp) -> AgentSpec:
@@ -52,10 +55,13 @@ def _snapshot(stamped: Stamp) -> AgentSpec:
 class Call:
     """A room served by one revision of one agent; `variables` are the ones that the call sets."""
 
-    def __init__(self, ctx: JobContext, spec: AgentSpec, variables: Mapping[str, Any]) -> None:
+    def __init__(
+        self, ctx: JobContext, spec: AgentSpec, variables: Mapping[str, Any], recorder: Recorder
+    ) -> None:
         self._ctx = ctx
         self._spec = spec
         self._variables = variables
+        self._recorder = recorder
         self._began = time.monotonic()
         self._spoke = False
         self._left = False
@@ -99,6 +105,8 @@ class Call:
         conversation = session.build(self._spec, tools.build(words))
         conversation.on("agent_state_changed", self._on_agent_state)
         conversation.on("close", self._on_close)
+        self._recorder.attach(conversation)
+        self._recorder.entered(agent.backend)
         await conversation.start(agent, room=self._ctx.room, record=False)
 
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
@@ -116,6 +124,7 @@ class Call:
 
     async def _ended(self, reason: str) -> None:
         _log.info("call ended", extra={"reason": reason, "seconds": self._seconds()})
+        await self._recorder.ended(reason)
         if self._left:
             # LiveKit keeps an empty room for a while, and a caller who comes back to it would
             # find nobody: a new room gets a new job.
