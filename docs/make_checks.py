@@ -18,6 +18,7 @@ IN_WORDS = {
     "encoding": "A file that was saved as Latin-1, with a `Café` in it:",
     "too-large": "A file of 300 KB:",
     "unreadable": "A folder with the name of an agent file:",
+    "unreadable-pipe": "A named pipe:",
     "unreadable-link": "A link to a file that is not there:",
 }
 

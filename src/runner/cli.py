@@ -1,6 +1,7 @@
 """The door: arguments, exit codes, and the one catch-all."""
 
 import argparse
+import math
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,7 +16,10 @@ COULD_NOT_RUN = 3
 INTERRUPTED = 130
 
 _FORMATS = ("text", "json", "github", "sarif")
-_STATE_HELP = "where snapshots of agents are kept (default: $RUNNER_STATE_DIR, else your own)"
+_STATE_HELP = (
+    "where agents, records of calls and what calls learn of backends are kept"
+    " (default: $RUNNER_STATE_DIR, else your own)"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("schema", help="print the JSON Schema of the agent file")
     _add_serve(commands.add_parser("serve", help="answer calls on LiveKit"))
     _add_doctor(commands.add_parser("doctor", help="check everything that a call needs"))
+    _add_calls(commands.add_parser("calls", help="list the calls that were recorded"))
     return parser
 
 
@@ -89,11 +94,42 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--drain", type=float, default=60.0, metavar="SECONDS",
         help="how long running calls may go on when the host is told to stop (default: 60)",
     )  # fmt: skip
-    parser.add_argument("--state", type=Path, metavar="DIR", help=_STATE_HELP)
+    _add_state(parser)
     parser.add_argument(
         "--log-format", choices=("text", "json"), help="default: text in a terminal, else json"
     )
+    parser.add_argument(
+        "--record-transcripts", action="store_true",
+        help="keep what was said in the records of calls",
+    )  # fmt: skip
+    parser.add_argument(
+        "--keep-calls", type=_days, default=30.0, metavar="DAYS",
+        help="how long records of calls are kept (default: 30)",
+    )  # fmt: skip
+
+
+def _add_state(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--state", type=Path, metavar="DIR", help=_STATE_HELP)
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
     _add_folder(parser)
+    _add_state(parser)
+
+
+def _add_calls(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "id", nargs="?", metavar="ID", help="show this call: its id, or how that begins"
+    )
+    _add_state(parser)
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0 <= days < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days")
+    return days

@@ -211,6 +211,6 @@ def test_a_stamp_survives_the_way_to_the_job() -> None:
     )
     assert isinstance(route, Route)
     read = stamp.read(stamp.attributes(route))
-    assert read == stamp.Stamp(route.spec.id, route.spec.digest, route.variables)
+    assert read == stamp.Stamp(route.spec.id, route.spec.digest, route.variables, route.because)
     assert "variables" not in json.dumps(stamp.public(route))
     assert stamp.read({}) is None

@@ -18,11 +18,13 @@ from rig.livekit_server import API_SECRET
 from rig.openai_http import HTTPFault
 from rig.openai_realtime import Fault
 
+from runner.catalog.breaker import Breakers
 from runner.cli import main
 from runner.commands.doctor import visit
+from runner.definition.loader import load
 from runner.doctor.checks import SUPPORTED, examine
-from runner.doctor.service import realtime_address
 from runner.doctor.setup import PACKAGES, read
+from runner.reach.service import realtime_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -86,6 +88,7 @@ def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give an empty agents folder, as seen from a clean environment."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RUNNER_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "agents"
     folder.mkdir()
@@ -234,6 +237,21 @@ def test_an_announcement_is_no_answer_unless_it_stands_alone(
         " (openai-realtime-1 failed)",
     ]
     assert found.code == 1
+
+
+def test_a_backend_that_calls_pass_over_has_a_line(
+    online: Path, call_doctor: Callable[..., Visit]
+) -> None:
+    """An open breaker is a warning of its own; what a try finds counts for the verdict."""
+    write(online, desk=AGENT, night=REALTIME)
+    (backend,) = load([online]).specs["night"].backends
+    Breakers(online.parent / "state").failed(backend, "quota", 1_700_000_000)
+    found = call_doctor()
+    assert found.lines("breaker") == [
+        "warning  breaker  openai-realtime-1 of desk and 1 more: calls pass it over since"
+        " 2023-11-14T22:13:20.000Z (quota), until a running host finds it well"
+    ]
+    assert found.code == 0
 
 
 def test_a_missing_key_is_named(

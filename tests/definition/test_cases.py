@@ -14,6 +14,7 @@ CASES = Path(__file__).parent.parent / "cases"
 GENERATED = {
     "too-large": lambda path: path.write_text("prompt: x\n" + "# padding\n" * 30_000),
     "unreadable": lambda path: path.mkdir(),
+    "unreadable-pipe": os.mkfifo,
     "unreadable-link": lambda path: path.symlink_to("nowhere.yaml"),
 }
 

@@ -84,19 +84,19 @@ class AtStart:
 
 
 AT_START = [
-    AtStart("refuse", "died"),
+    AtStart("refuse", "connection_lost"),
     AtStart("handshake_hangs", "silent", 2.0 + PATIENCE + 1.5),
     AtStart("401", "unauthorized"),
-    AtStart("403", "unauthorized"),
+    AtStart("403", "forbidden"),
     AtStart("404", "not_found"),
     AtStart("429", "rate_limit"),
-    AtStart("500", "failed"),
+    AtStart("500", "server_error"),
     AtStart("invalid_api_key", "unauthorized"),
     AtStart("insufficient_quota", "quota"),
     AtStart("model_not_found", "not_found"),
     AtStart("never_answers", "silent", 2.0 + PATIENCE + 1.5),
-    AtStart("response_failed", "failed"),
-    AtStart("dies_before", "died"),
+    AtStart("response_failed", "server_error"),
+    AtStart("dies_before", "connection_lost"),
     AtStart("empty", "empty"),
     AtStart("no_audio", "silent"),
 ]
@@ -245,7 +245,7 @@ async def test_the_list_is_gone_down_in_order_to_the_announcement(
         if line["message"] == "leaving backend" and line["room"] == one.room.name
     ]
     measured("401, no key, dies: announcement", heard.start)
-    assert left == [("first", "unauthorized"), ("second", "died")]
+    assert left == [("first", "unauthorized"), ("second", "connection_lost")]
     assert heard.seconds > 1.2
 
 

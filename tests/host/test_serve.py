@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -13,9 +14,15 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from catalog.records import a_record, aged
 from rig import needs
 from rig.host import Host
 from rig.script import Tone
+
+from runner.catalog.breaker import Breakers
+from runner.catalog.records import Records
+from runner.cli import main
+from runner.definition.loader import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -260,3 +267,62 @@ async def test_a_lost_server_is_tried_again(
         one = await dialled(server, caller())
         await one.wait_heard(REALTIME)
         await one.leave()
+
+
+async def test_a_killed_call_leaves_what_was_known(
+    run: Callable[..., Host],
+    caller: Callable[..., Caller],
+    livekit_server: LiveKitServer,
+    host_environment: dict[str, str],
+    openai_service: OpenAIService,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """After a SIGKILL in mid-call the record says what was, and `runner calls` that it was cut."""
+    openai_service.realtime.script = [Tone("Welcome.", 1.0)]
+    state = tmp_path / "elsewhere"
+    host = run(AGENTS, "--state", str(state), "--record-transcripts", **host_environment)
+    await host.ready()
+    one = await dialled(livekit_server, caller())
+    await one.wait_caption("Welcome.")
+    await one.wait_silence(1.0)
+    host.kill()
+    (path,) = (state / "calls").glob("*.json")
+    aged(path, 60)
+    assert main(["calls", "--state", str(state), "--format", "json"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    assert (record["ending"], record["ended"]) == ("cut off", None)
+    assert record["room"] == one.room.name
+    assert [stay["name"] for stay in record["backends"]] == ["openai-realtime-1"]
+    assert record["began"] < record["answered"]
+    assert [turn["text"] for turn in record["turns"]] == ["Welcome."]
+
+
+async def test_a_backend_that_is_back_is_logged(
+    run: Callable[..., Host], folder: Path, host_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The host says what is open, probes it, and says that it is closed."""
+    breakers = Breakers(tmp_path / "home" / "state", host_environment)
+    (backend,) = load([folder]).specs["front-desk"].backends
+    breakers.failed(backend, "quota")
+    host = run(folder, **host_environment)
+    fields = {"backend": "openai-realtime-1", "models": "gpt-realtime", "reason": "quota"}
+    await host.wait_log("backend open", level="WARNING", **fields)
+    line = await host.wait_log("backend closed", **fields)
+    assert 5 <= line["seconds"] < 20
+    assert breakers.opened(backend) is None
+
+
+async def test_old_records_are_removed_at_the_start(
+    run: Callable[..., Host],
+    livekit_server: LiveKitServer,
+    folder: Path,
+    tmp_path: Path,
+) -> None:
+    records = Records(tmp_path / "home" / "state")
+    for call, days in (("AJ_old", 3), ("AJ_new", 1)):
+        records.write(a_record(call))
+        aged(records.find(call), days * 24 * 3600)
+    host = run(folder, "--keep-calls", "2", **livekit_server.environment)
+    await host.wait_log("old records removed", calls=1)
+    assert [records.read(path).id for path in records.paths()] == ["AJ_new"]

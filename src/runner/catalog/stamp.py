@@ -10,15 +10,17 @@ from runner.catalog.catalog import Route
 AGENT = "runner.agent"
 REVISION = "runner.revision"
 _VARIABLES = "runner.variables"
+_BECAUSE = "runner.because"
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The agent of a job, its revision (empty: the current one), and the call's variables."""
+    """The agent of a job, why it, its revision (empty: the current one), the call's variables."""
 
     agent: str
     revision: str
     variables: Mapping[str, Any]
+    because: str = ""
 
 
 def public(route: Route) -> dict[str, str]:
@@ -28,7 +30,10 @@ def public(route: Route) -> dict[str, str]:
 
 def attributes(route: Route) -> dict[str, str]:
     """Return what the job process needs to know, for the job alone."""
-    return public(route) | {_VARIABLES: json.dumps(route.variables)}
+    return public(route) | {
+        _VARIABLES: json.dumps(route.variables),
+        _BECAUSE: route.because,
+    }
 
 
 def read(attributes: Mapping[str, str]) -> Stamp | None:
@@ -39,4 +44,5 @@ def read(attributes: Mapping[str, str]) -> Stamp | None:
         agent=attributes[AGENT],
         revision=attributes.get(REVISION, ""),
         variables=json.loads(attributes.get(_VARIABLES, "{}")),
+        because=attributes.get(_BECAUSE, ""),
     )

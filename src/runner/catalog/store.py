@@ -2,14 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import platformdirs
 
+from runner.catalog import files
 from runner.definition.spec import AgentSpec, spec_from_json
 from runner.errors import RunnerError
 
@@ -23,11 +23,11 @@ class SnapshotError(RunnerError):
     """A snapshot is not there, or is not what its name says."""
 
 
-def state_folder(chosen: Path | None = None) -> Path:
+def state_folder(chosen: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
     """Return the state folder: `chosen`, else `RUNNER_STATE_DIR`, else the user's own."""
     if chosen is not None:
         return chosen
-    if named := os.environ.get(STATE_VARIABLE):
+    if named := environment.get(STATE_VARIABLE):
         return Path(named)
     return platformdirs.user_state_path("voice-runner")
 
@@ -49,10 +49,9 @@ class Store:
             RunnerError: the state folder cannot be written.
         """
         with self._writable():
-            self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            self._write(self._snapshot(spec.id, spec.digest), spec.to_json())
-            self._write(self._pointer(spec.id), spec.digest)
+            files.folder(self.state, "agents")
+            files.replace(self._snapshot(spec.id, spec.digest), spec.to_json(), durable=True)
+            files.replace(self._pointer(spec.id), spec.digest, durable=True)
 
     def get(self, agent: str, digest: str) -> AgentSpec:
         """Read one snapshot and check that its content is what `digest` names.
@@ -93,20 +92,6 @@ class Store:
 
     def _pointer(self, agent: str) -> Path:
         return self._folder / f"{agent}.current"
-
-    def _write(self, path: Path, text: str) -> None:
-        with NamedTemporaryFile(
-            "w", encoding="utf-8", dir=self._folder, prefix=".", delete=False
-        ) as aside:
-            try:
-                aside.write(text)
-                aside.flush()
-                os.fsync(aside.fileno())
-                Path(aside.name).replace(path)
-            except OSError:
-                with suppress(OSError):
-                    Path(aside.name).unlink()
-                raise
 
     @contextmanager
     def _writable(self) -> Iterator[None]:

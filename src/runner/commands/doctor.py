@@ -18,10 +18,10 @@ def doctor(options: argparse.Namespace) -> int:
     Raises:
         RunnerError: what a call needs is not even installed.
     """
-    return asyncio.run(visit(options.folder))
+    return asyncio.run(visit(options.folder, state=options.state))
 
 
-async def visit(folder: Path, *, limit: float = LIMIT) -> int:
+async def visit(folder: Path, *, state: Path | None = None, limit: float = LIMIT) -> int:
     """Print each finding as it is made, then a verdict an agent; return the exit code.
 
     Raises:
@@ -32,7 +32,7 @@ async def visit(folder: Path, *, limit: float = LIMIT) -> int:
         from runner.doctor.setup import read
         from runner.doctor.verdict import verdicts
 
-        setup = read(folder)
+        setup = read(folder, state)
     except ModuleNotFoundError as error:
         raise RunnerError(
             f"{error.name} is not installed; pip install 'voice-runner[serve]'"

@@ -16,7 +16,8 @@ def serve(options: argparse.Namespace) -> int:
     """Serve the agents of `options.folder` until a signal ends it.
 
     Options: `folder` (Path), `worker_name` and `log_format` (str or None), `strict` and `check`
-    (bool), `drain` (seconds), `state` (Path or None).
+    (bool), `drain` (seconds), `state` (Path or None), `record_transcripts` (bool), `keep_calls`
+    (days).
 
     Raises:
         RunnerError: there is nothing to serve, or no LiveKit to serve it on.
@@ -41,7 +42,7 @@ def _host(loaded: Loaded, options: argparse.Namespace) -> int:
         from runner.catalog.catalog import Catalog
         from runner.catalog.store import Store, state_folder
         from runner.host import access
-        from runner.host.worker import Worker
+        from runner.host.worker import Recording, Worker
     except ModuleNotFoundError as error:
         raise RunnerError(
             f"{error.name} is not installed; pip install 'voice-runner[serve]'"
@@ -57,9 +58,13 @@ def _host(loaded: Loaded, options: argparse.Namespace) -> int:
     store = Store(state_folder(options.state))
     for spec in loaded.specs.values():
         store.put(spec)
-    name = options.worker_name or ""
     worker = Worker(
-        Catalog(loaded.specs, loaded.files), store, livekit, name=name, drain=options.drain
+        Catalog(loaded.specs, loaded.files),
+        store,
+        livekit,
+        name=options.worker_name or "",
+        drain=options.drain,
+        recording=Recording(days=options.keep_calls, transcripts=options.record_transcripts),
     )
     asyncio.run(worker.run())
     return _CLEAN

@@ -86,6 +86,9 @@ def read_text(path: Path) -> TextFile:
     """
     nowhere = TextFile(str(path), "")
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            message = "this is neither a file nor a folder but a device, a pipe or a socket"
+            raise ReadError(nowhere, nowhere.finding(START, "unreadable", message))
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:

@@ -8,13 +8,16 @@ import aiohttp
 from livekit import api
 
 from runner import __version__
-from runner.doctor.line import FAILED, OK, WARNING, Line
-from runner.doctor.service import Service
-from runner.doctor.setup import LIVEKIT_VARIABLES, Setup, key_variables
-from runner.doctor.tries import TRIES
-from runner.doctor.trouble import masked, shown
+from runner.catalog.backends import key_variables
+from runner.catalog.breaker import Breakers
+from runner.catalog.records import utc
+from runner.doctor.line import Line
+from runner.doctor.setup import LIVEKIT_VARIABLES, Setup
 from runner.errors import RunnerError
 from runner.host import access
+from runner.reach.service import Service
+from runner.reach.tries import FAILED, OK, TRIES, WARNING
+from runner.reach.trouble import masked, shown
 
 #: The versions that voice-runner is made for: from the first up to, but without, the second.
 SUPPORTED = ((1, 8, 9), (1, 9))
@@ -104,8 +107,19 @@ async def _backends(setup: Setup, limit: float) -> AsyncIterator[Line]:
                 text = f"{subject}: {' and '.join(missing)} not set; {_SET_IT}"
                 yield Line(FAILED, "backend", text, same)
                 continue
-            async for level, text in TRIES[backend.kind](backend, service):
-                yield Line(level, "backend", f"{subject}: {text}", same)
+            async for outcome in TRIES[backend.kind](backend, service):
+                yield Line(outcome.level, "backend", f"{subject}: {outcome.text}", same)
+
+
+async def _breakers(setup: Setup, _: float) -> AsyncIterator[Line]:
+    breakers = Breakers(setup.state, setup.environment)
+    for same, listed in setup.backends.items():
+        backend = listed[0].backend
+        if opened := breakers.opened(backend):
+            subject = f"{backend.name} of {_named([entry.agent for entry in listed])}"
+            text = f"calls pass it over since {utc(opened.since)} ({opened.reason})"
+            then = "until a running host finds it well"
+            yield Line(WARNING, "breaker", f"{subject}: {text}, {then}", same)
 
 
 CHECKS: Sequence[Callable[[Setup, float], AsyncIterator[Line]]] = (
@@ -114,6 +128,7 @@ CHECKS: Sequence[Callable[[Setup, float], AsyncIterator[Line]]] = (
     _agents,
     _livekit,
     _backends,
+    _breakers,
 )
 
 

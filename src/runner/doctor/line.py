@@ -3,8 +3,6 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-OK, WARNING, FAILED = "ok", "warning", "failed"
-
 
 @dataclass(frozen=True, slots=True)
 class Line:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import dotenv
 
+from runner.catalog.backends import key_variables
+from runner.catalog.store import state_folder
 from runner.definition.loader import Loaded, load
 from runner.definition.spec import (
     AgentSpec,
@@ -35,7 +37,7 @@ class Setup:
     """Everything that is known before the first question is asked.
 
     `environment` is the process's own, over what `.env` says. `loaded` is None when the folder
-    could not be read at all, and `unreadable` then says why.
+    could not be read at all, and `unreadable` then says why. `state` is the state folder.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class Setup:
     environment: Mapping[str, str]
     loaded: Loaded | None
     unreadable: str
+    state: Path
 
     @property
     def agents(self) -> Mapping[str, AgentSpec]:
@@ -73,7 +76,7 @@ class Setup:
         return sorted(filter(None, map(self.environment.get, names)), key=len, reverse=True)
 
 
-def read(folder: Path) -> Setup:
+def read(folder: Path, state: Path | None = None) -> Setup:
     """Read `.env`, the environment and the agents.
 
     Raises:
@@ -82,14 +85,16 @@ def read(folder: Path) -> Setup:
     env_file = dotenv.find_dotenv(usecwd=True)
     settings, env_file_error = _settings(env_file)
     loaded, unreadable = _load(folder)
+    environment = settings | os.environ
     return Setup(
         folder=folder,
         versions={package: version(package) for package in PACKAGES},
         env_file=env_file,
         env_file_error=env_file_error,
-        environment=settings | os.environ,
+        environment=environment,
         loaded=loaded,
         unreadable=unreadable,
+        state=state_folder(state, environment),
     )
 
 
@@ -103,18 +108,6 @@ def identity(backend: Backend) -> Hashable:
             return (backend.kind, backend.stt, backend.llm, backend.tts, backend.voice)
         case _:
             return (backend.kind,)
-
-
-def key_variables(backend: Backend) -> list[str]:
-    """Return the variables that a backend names for its keys, each once."""
-    match backend:
-        case RealtimeBackend():
-            names = [backend.api_key_env]
-        case PipelineBackend():
-            names = [part.api_key_env for part in (backend.stt, backend.llm, backend.tts)]
-        case _:
-            names = []
-    return [name for name in dict.fromkeys(names) if name]
 
 
 def _settings(env_file: str) -> tuple[dict[str, str], str]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from runner.definition.kinds import ANNOUNCEMENT
 from runner.definition.spec import AgentSpec
-from runner.doctor.line import FAILED, Line
+from runner.doctor.line import Line
 from runner.doctor.setup import Setup, identity
+from runner.reach.tries import FAILED
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,10 @@ from runner.catalog.store import SnapshotError, Store, state_folder
 from runner.definition.prompt import CallerNames, RoomNames
 from runner.definition.spec import AgentSpec, Backend
 from runner.errors import RunnerError
-from runner.voice import ending, session, tools
+from runner.voice import ending, record, session, tools
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.failover import Failover, Observer
+from runner.voice.record import Recorder
 from runner.voice.words import Words
 
 _log = logging.getLogger(__name__)
@@ -38,7 +39,9 @@ async def answer(ctx: JobContext) -> None:
     stamped = stamp.read(ctx.job.attributes) or stamp.read(ctx.token_claims().attributes or {})
     if stamped is None:
         raise RunnerError("this job names no agent; only jobs from `runner serve` can be answered")
-    await Call(ctx, _snapshot(stamped), stamped.variables).run()
+    spec = _snapshot(stamped)
+    recorder = record.begin(ctx, spec, stamped.because)
+    await Call(ctx, spec, stamped.variables, recorder).run()
 
 
 def _snapshot(stamped: Stamp) -> AgentSpec:
@@ -53,10 +56,13 @@ def _snapshot(stamped: Stamp) -> AgentSpec:
 class Call(Observer):
     """A room served by one revision of one agent; `variables` are the ones that the call sets."""
 
-    def __init__(self, ctx: JobContext, spec: AgentSpec, variables: Mapping[str, Any]) -> None:
+    def __init__(
+        self, ctx: JobContext, spec: AgentSpec, variables: Mapping[str, Any], recorder: Recorder
+    ) -> None:
         self._ctx = ctx
         self._spec = spec
         self._variables = variables
+        self._recorder = recorder
         self._failover = Failover(spec, self._give_up, [self])
         self._began = time.monotonic()
         self._spoke = False
@@ -81,6 +87,15 @@ class Call(Observer):
     def entered(self, backend: Backend, seconds: float) -> None:
         """Name the backend that took over in all lines from now on."""
         self._stamp_logs(backend=backend.name)
+        self._recorder.entered(backend, seconds)
+
+    def left(self, backend: Backend, reason: str) -> None:
+        """Record why the backend was left."""
+        self._recorder.left(backend, reason)
+
+    def heard(self, backend: Backend, gap: float) -> None:
+        """Record how long the caller heard nothing."""
+        self._recorder.heard(backend, gap)
 
     async def _caller(self) -> rtc.RemoteParticipant | None:
         try:
@@ -104,6 +119,8 @@ class Call(Observer):
         conversation = session.build(self._spec, tools.build(words))
         conversation.on("agent_state_changed", self._on_agent_state)
         conversation.on("close", self._on_close)
+        self._recorder.attach(conversation)
+        self._recorder.entered(agent.backend)
         await self._failover.carry(conversation, agent, words, self._ctx.room)
 
     async def _give_up(self) -> None:
@@ -125,6 +142,7 @@ class Call(Observer):
 
     async def _ended(self, reason: str) -> None:
         _log.info("call ended", extra={"reason": reason, "seconds": self._seconds()})
+        await self._recorder.ended(reason)
         if self._left:
             # LiveKit keeps an empty room for a while, and a caller who comes back to it would
             # find nobody: a new room gets a new job.

@@ -11,7 +11,7 @@ from runner.definition.spec import AgentSpec, AnnouncementBackend, Backend
 from runner.voice.backends.agent import BackendAgent, Opening
 from runner.voice.handover import Handover, unanswered
 from runner.voice.lineup import Lineup
-from runner.voice.reasons import Reason
+from runner.voice.reasons import NOT_ENTERED
 from runner.voice.signs import Failure, Signs
 from runner.voice.watch import Watch
 from runner.voice.words import Words
@@ -27,7 +27,7 @@ _ENTER = 5.0
 class Observer:
     """Hears of every change of backend in one call; a subclass overrides what it wants to know."""
 
-    def left(self, backend: Backend, reason: Reason) -> None:
+    def left(self, backend: Backend, reason: str) -> None:
         """Take note of a backend that failed, or could not be built."""
 
     def entered(self, backend: Backend, seconds: float) -> None:
@@ -90,9 +90,7 @@ class Failover:
 
     async def _leave(self, failure: Failure) -> None:
         backend = failure.agent.backend
-        _log.warning(
-            "leaving backend", extra={"backend": backend.name, "reason": failure.reason.value}
-        )
+        _log.warning("leaving backend", extra={"backend": backend.name, "reason": failure.reason})
         self._tell_left(backend, failure.reason)
         self._lineup.failed(backend, failure.reason)
         await self._finish(failure.watch)
@@ -102,7 +100,7 @@ class Failover:
         while agent := await self._next():
             if await self._enter(agent, failure):
                 return
-            self._tell_left(agent.backend, Reason.TIMEOUT)
+            self._tell_left(agent.backend, NOT_ENTERED)
         _log.error("no backend can carry the call")
         self._ending = set(self._tasks)
         await self._end()
@@ -164,7 +162,7 @@ class Failover:
         for observer in self._observers:
             observer.heard(backend, gap)
 
-    def _tell_left(self, backend: Backend, reason: Reason) -> None:
+    def _tell_left(self, backend: Backend, reason: str) -> None:
         for observer in self._observers:
             observer.left(backend, reason)
 

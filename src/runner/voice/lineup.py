@@ -9,7 +9,7 @@ from runner.definition.spec import AgentSpec, Backend
 from runner.voice.backends import KINDS
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.backends.clients import MissingKeyError
-from runner.voice.reasons import LASTING, Reason
+from runner.voice.reasons import LASTING, NO_KEY, UNBUILDABLE
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ PAUSES = (0.3, 1.0, 2.0, 4.0)
 class Lineup:
     """The list as one call goes down it; `on_unbuildable` hears of what cannot be built."""
 
-    def __init__(self, spec: AgentSpec, on_unbuildable: Callable[[Backend, Reason], None]) -> None:
+    def __init__(self, spec: AgentSpec, on_unbuildable: Callable[[Backend, str], None]) -> None:
         self._spec = spec
         self._on_unbuildable = on_unbuildable
         self._left = list(spec.backends)
@@ -61,7 +61,7 @@ class Lineup:
         _log.info("attempting backend again", extra=fields)
         return self._built(self._may_recover)
 
-    def failed(self, backend: Backend, reason: Reason) -> None:
+    def failed(self, backend: Backend, reason: str) -> None:
         """Take note of a backend that was left."""
         if reason not in LASTING:
             self._may_recover = backend
@@ -80,11 +80,11 @@ class Lineup:
                 "backend cannot be built: its key is not set",
                 extra={"backend": backend.name, "variable": missing.variable},
             )
-            self._on_unbuildable(backend, Reason.NO_KEY)
+            self._on_unbuildable(backend, NO_KEY)
         except (ValueError, OpenAIError) as error:
             _log.warning(
                 "backend cannot be built",
                 extra={"backend": backend.name, "reason": type(error).__name__},
             )
-            self._on_unbuildable(backend, Reason.FAILED)
+            self._on_unbuildable(backend, UNBUILDABLE)
         return None

@@ -17,9 +17,10 @@ from livekit.agents import (
 from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.events import ToolExecutionUpdatedEvent
 
+from runner.reach.reasons import CONNECTION_LOST, of_error
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.handover import Handover
-from runner.voice.reasons import LASTING, Reason, reason_of
+from runner.voice.reasons import EMPTY, LASTING, SILENT
 from runner.voice.watch import Watch
 
 # Errors that a realtime session reports and survives, one after the other without a sign of life.
@@ -35,7 +36,7 @@ class Failure:
 
     agent: BackendAgent
     watch: Watch
-    reason: Reason
+    reason: str
     time: float
     cut_off: bool
 
@@ -61,7 +62,7 @@ class Signs:
         self._agent: BackendAgent | None = None
         self._watch = Watch(0.0, lambda: None)
         self._talked_over = False
-        self._errors: list[Reason] = []
+        self._errors: list[str] = []
         self._tools: set[str] = set()
         self._no_tools = asyncio.Event()
         self._no_tools.set()
@@ -69,7 +70,7 @@ class Signs:
 
     def follow(self, agent: BackendAgent, patience: float) -> Watch:
         """Read the events as this backend's; it may be silent for `patience` seconds."""
-        agent.watch = self._watch = Watch(patience, partial(self._fail, agent, Reason.SILENT))
+        agent.watch = self._watch = Watch(patience, partial(self._fail, agent, SILENT))
         if isinstance(agent.stt, stt.STT):
             # It has answered: from here on LiveKit decides whether that was a turn.
             agent.stt.on("metrics_collected", partial(_settle, agent.watch))
@@ -102,20 +103,20 @@ class Signs:
         if agent is None or event.source not in (agent.llm, agent.stt, agent.tts):
             error.recoverable = True
         elif isinstance(error, llm.RealtimeModelError) and error.recoverable:
-            self._count(reason_of(error.error))
+            self._count(of_error(error.error))
         elif not error.recoverable:
             # LiveKit closes the session after this, unless the error is said to be recoverable.
             error.recoverable = True
-            self._fail(agent, self._known(reason_of(error.error)))
+            self._fail(agent, self._known(of_error(error.error)))
 
-    def _count(self, reason: Reason) -> None:
+    def _count(self, reason: str) -> None:
         self._errors.append(reason)
         if len(self._errors) >= _TOO_MANY:
             self._fail(self._agent, reason)
 
-    def _known(self, reason: Reason) -> Reason:
+    def _known(self, reason: str) -> str:
         """Prefer the reason that a server gave before it closed the connection."""
-        said = [given for given in self._errors if given in LASTING or reason is Reason.DIED]
+        said = [given for given in self._errors if given in LASTING or reason == CONNECTION_LOST]
         return said[-1] if said else reason
 
     def _on_speech_created(self, event: SpeechCreatedEvent) -> None:
@@ -136,9 +137,9 @@ class Signs:
         if speech is self.speech and not watch.answering:
             watch.settle()
         if error := speech.exception():
-            self._fail(agent, self._known(reason_of(error)))
+            self._fail(agent, self._known(of_error(error)))
         elif not speech.interrupted and not speech.chat_items:
-            self._fail(agent, self._errors[-1] if self._errors else Reason.EMPTY)
+            self._fail(agent, self._errors[-1] if self._errors else EMPTY)
         elif not speech.interrupted and watch.frames == frames:
             self._on_unheard(agent, speech)
 
@@ -147,7 +148,7 @@ class Signs:
         if messages:
             # Nobody heard it: the next backend must not think that it was said.
             self._handover.forget(messages)
-            self._fail(agent, Reason.SILENT)
+            self._fail(agent, SILENT)
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
@@ -183,7 +184,7 @@ class Signs:
         if event.has_tool_reply:
             self._watch.expect()
 
-    def _fail(self, agent: BackendAgent | None, reason: Reason) -> None:
+    def _fail(self, agent: BackendAgent | None, reason: str) -> None:
         # Whoever was left has nothing more to say.
         if agent is None or agent is not self._agent:
             return

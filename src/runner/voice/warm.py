@@ -3,24 +3,47 @@
 Each of these would otherwise hold up the event loop of every call, while its caller waits.
 """
 
+from collections.abc import Iterator
+
 import anyio
-import openai.resources.audio
-import openai.resources.chat
-import openai.types.realtime
+import livekit.agents.llm.async_toolset  # noqa: F401
+import openai.resources.audio.speech
+import openai.resources.audio.transcriptions
+import openai.resources.chat.completions
+import openai.resources.models
+import openai.types.realtime  # noqa: F401
 from livekit import local_inference
+from livekit.agents.utils import http_context
 from pydantic import BaseModel
 
 import runner.voice.call  # noqa: F401
+from runner.definition.sandbox import Sandbox
+
+_EXCHANGED = ("openai.types.realtime", "openai.types.chat", "livekit.agents.")
 
 
 def _build_messages() -> None:
-    """Build the validators of the Realtime API's messages, which pydantic puts off."""
-    for message in vars(openai.types.realtime).values():
-        if isinstance(message, type) and issubclass(message, BaseModel):
-            message.model_rebuild()
+    """Build the validators of the messages of a call, which pydantic puts off."""
+    for message in _below(BaseModel):
+        if message.__module__.startswith(_EXCHANGED) and not message.__pydantic_complete__:
+            message.model_rebuild(raise_errors=False)
+
+
+def _below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for one in model.__subclasses__():
+        yield one
+        yield from _below(one)
+
+
+async def _open_http_session() -> None:
+    """Build the TLS context that LiveKit keeps for all HTTP sessions of a process."""
+    async with http_context.open():
+        pass
 
 
 _build_messages()
 local_inference.init_vad()
-# Loads the back end for asyncio.
-anyio.run(anyio.sleep, 0)
+# The back end for asyncio is loaded, too.
+anyio.run(_open_http_session)
+# Compiles what Jinja reads templates with.
+Sandbox(lambda _: None).render("{{ now }}", {"now": ""})

@@ -8,8 +8,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from runner.catalog.backends import address
+from runner.catalog.breaker import UNAUTHORIZED
 from runner.definition.spec import Part
-from runner.doctor.trouble import (
+from runner.reach.reasons import CONNECTION_LOST, SERVER_ERROR
+from runner.reach.trouble import (
     TryError,
     error_of,
     json_object,
@@ -19,7 +22,6 @@ from runner.doctor.trouble import (
     unanswered,
 )
 
-_OPENAI = "https://api.openai.com/v1"
 _WORDS = "Hello, can you hear me?"
 #: Where LiveKit's plugin adds /realtime to a base_url; any other path it takes as it stands.
 _BARE_PATHS = ("", "/v1", "/openai", "/openai/v1")
@@ -50,7 +52,9 @@ class Service:
         body = {"model": part.model, "messages": [question], "stream": True}
         answer = await self._post(part, "/chat/completions", json=body)
         if b'"choices"' not in answer:
-            raise TryError("it answered with no word", "check the model's name and base_url")
+            raise TryError(
+                "it answered with no word", "check the model's name and base_url", SERVER_ERROR
+            )
         return "answers"
 
     async def speech(self, part: Part, voice: str) -> bytes:
@@ -58,7 +62,9 @@ class Service:
         body = {"model": part.model, "voice": voice, "input": _WORDS, "response_format": "wav"}
         sound = await self._post(part, "/audio/speech", json=body)
         if not sound:
-            raise TryError("it answered with no sound", "check the model's name and base_url")
+            raise TryError(
+                "it answered with no sound", "check the model's name and base_url", SERVER_ERROR
+            )
         return sound
 
     async def transcription(self, part: Part, sound: bytes) -> str:
@@ -68,7 +74,9 @@ class Service:
         answer = await self._post(part, "/audio/transcriptions", data=form)
         text = json_object(answer).get("text")
         if not isinstance(text, str) or not text.strip():
-            raise TryError("it understood nothing of clear speech", "check the model's name")
+            raise TryError(
+                "it understood nothing of clear speech", "check the model's name", SERVER_ERROR
+            )
         return f'understands "{quoted(text, self._secrets)}"'
 
     async def session(self, part: Part, voice: str) -> str:
@@ -109,6 +117,7 @@ class Service:
                 raise TryError(
                     "it accepted the connection and closed it without a word",
                     "check the model's name, and that the account has access to the Realtime API",
+                    CONNECTION_LOST,
                 )
             event = json_object(message.data)
             if event.get("type") == wanted:
@@ -131,8 +140,7 @@ class Service:
             raise unanswered(error, self._limit) from error
 
     def _address(self, part: Part) -> str:
-        address = part.base_url or self._environment.get("OPENAI_BASE_URL") or _OPENAI
-        return address.rstrip("/")
+        return address(part, self._environment)
 
     def _headers(self, part: Part) -> dict[str, str]:
         # OpenAI's client insists on a key, whatever the server does.
@@ -141,6 +149,7 @@ class Service:
             raise TryError(
                 f"{part.api_key_env} holds characters that no key has",
                 "copy the key again, without spaces",
+                UNAUTHORIZED,
             )
         return {"Authorization": f"Bearer {key}"}
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import aiohttp
 
+from runner.catalog.breaker import REFUSED
+from runner.reach import reasons
+
 _LONGEST_QUOTE = 200
 _BILLING = "add credit to the account, or raise its budget"
 
@@ -69,10 +72,11 @@ BY_ERROR: Sequence[tuple[type[Exception], str, str]] = (
 
 
 class TryError(Exception):
-    """A try that failed: what is wrong; what to do about it."""
+    """A try that failed: what is wrong; what to do about it; the `reason` in a word."""
 
-    def __init__(self, wrong: str, advice: str) -> None:
+    def __init__(self, wrong: str, advice: str, reason: str = REFUSED) -> None:
         super().__init__(f"{wrong}; {advice}")
+        self.reason = reason
 
 
 def refused(status: int, error: Mapping[str, Any], *, key: str | None, quote: str) -> TryError:
@@ -85,14 +89,16 @@ def refused(status: int, error: Mapping[str, Any], *, key: str | None, quote: st
     said = f', saying "{quote}"' if quote and not known else ""
     where = key or "a variable and name that in api_key_env"
     return TryError(
-        wrong.format(status=status or "an error event") + said, advice.format(key=where)
+        wrong.format(status=status or "an error event") + said,
+        advice.format(key=where),
+        reasons.of_answer(status, error),
     )
 
 
 def unanswered(error: Exception, limit: float) -> TryError:
     """Return what kept an answer from arriving."""
     wrong, advice = next((w, a) for kind, w, a in BY_ERROR if isinstance(error, kind))
-    return TryError(wrong.format(limit=limit), advice)
+    return TryError(wrong.format(limit=limit), advice, reasons.of_error(error))
 
 
 def error_of(body: str | bytes) -> Mapping[str, Any]:

@@ -1,20 +1,29 @@
 """How a backend of each kind is tried, and the one table of tries."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from runner.catalog.backends import parts
 from runner.definition.kinds import ANNOUNCEMENT, PIPELINE, REALTIME
-from runner.definition.spec import AnnouncementBackend, Part, PipelineBackend, RealtimeBackend
-from runner.doctor.line import FAILED, OK, WARNING
-from runner.doctor.service import Service
-from runner.doctor.trouble import TryError
+from runner.definition.spec import AnnouncementBackend, PipelineBackend, RealtimeBackend
+from runner.reach.service import Service
+from runner.reach.trouble import TryError
 
-#: A level, and what happened.
-Outcome = tuple[str, str]
+OK, WARNING, FAILED = "ok", "warning", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A level, what happened in words, and for a failure its `reason` in one of the log's."""
+
+    level: str
+    text: str
+    reason: str = ""
 
 
 async def _realtime(backend: RealtimeBackend, service: Service) -> AsyncIterator[Outcome]:
-    part = Part(model=backend.model, base_url=backend.base_url, api_key_env=backend.api_key_env)
+    (part,) = parts(backend)
     yield await _outcome(service.where(part), service.session(part, backend.voice))
 
 
@@ -24,22 +33,22 @@ async def _pipeline(backend: PipelineBackend, service: Service) -> AsyncIterator
     try:
         sound = await service.speech(backend.tts, backend.voice)
     except TryError as trouble:
-        yield FAILED, f"{tts}: {trouble}"
-        yield WARNING, f"{stt}: not tried, there was no speech to understand"
+        yield Outcome(FAILED, f"{tts}: {trouble}", trouble.reason)
+        yield Outcome(WARNING, f"{stt}: not tried, there was no speech to understand")
         return
-    yield OK, f"{tts} speaks with the voice {backend.voice}"
+    yield Outcome(OK, f"{tts} speaks with the voice {backend.voice}")
     yield await _outcome(stt, service.transcription(backend.stt, sound))
 
 
 async def _announcement(_: AnnouncementBackend, __: Service) -> AsyncIterator[Outcome]:
-    yield OK, "nothing to try"
+    yield Outcome(OK, "nothing to try")
 
 
 async def _outcome(where: str, answer: Awaitable[str]) -> Outcome:
     try:
-        return OK, f"{where} {await answer}"
+        return Outcome(OK, f"{where} {await answer}")
     except TryError as trouble:
-        return FAILED, f"{where}: {trouble}"
+        return Outcome(FAILED, f"{where}: {trouble}", trouble.reason)
 
 
 TRIES: Mapping[str, Callable[[Any, Service], AsyncIterator[Outcome]]] = {

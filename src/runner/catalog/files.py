@@ -1,0 +1,42 @@
+"""Files of the state folder, which many processes share: always whole, for their owner alone."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+
+def folder(state: Path, name: str) -> Path:
+    """Make one folder of the state folder if it is not there; return it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = state / name
+    made.mkdir(mode=0o700, exist_ok=True)
+    return made
+
+
+def replace(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write `text` aside and rename it to `path`: a killed process leaves the old or the new.
+
+    `durable` waits for the disk, for what must outlive a power cut; it may take a tenth of a
+    second.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=".", delete=False
+    ) as aside:
+        try:
+            aside.write(text)
+            aside.flush()
+            if durable:
+                os.fsync(aside.fileno())
+            Path(aside.name).replace(path)
+        except OSError:
+            with suppress(OSError):
+                Path(aside.name).unlink()
+            raise
