@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from rig.host import Host
 from rig.openai_http import HTTPFault
 from rig.openai_realtime import Fault
 from rig.script import Call, Tone
+from rig.sound import RATE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -340,4 +342,48 @@ async def test_a_caller_who_listens_late_is_no_failure(dial: Dial, host: Host, a
     await one.wait_silence(PATIENCE + 1, after=one.now)
     one.listen()
     await one.wait_heard()
+    assert stayed(host, one)
+
+
+async def test_what_is_said_during_the_switch_is_answered(
+    dial: Dial, service: OpenAIService
+) -> None:
+    """The fallback hears the whole question, of which the dead backend heard the beginning."""
+    one = await dial("spoken")
+    await one.wait_heard()
+    await one.wait_silence(0.4)
+    asking = asyncio.create_task(one.say(QUESTION))
+    await service.realtime.journal.wait("speech_started")
+    service.realtime.fault = Fault("dies_idle", after=0.4)
+    _, ended = await asking
+    answer = await one.wait_heard(PIPELINE, after=ended)
+    measured("dies while the caller speaks", gap_before(one, answer, ended))
+    assert conversation(service) == [("assistant", "Welcome."), ("user", QUESTION)]
+    sound = service.http.journal.of("stt")[0].event["body"]["bytes"]
+    assert sound > 1.3 * 2 * RATE
+
+
+async def test_failures_one_after_the_other_are_each_survived(
+    dial: Dial, service: OpenAIService
+) -> None:
+    """The second backend is mute while it takes over from the first, which died."""
+    service.realtime.fault = [
+        Fault("dies_midway", model="gpt-realtime", after=0.6),
+        Fault("never_answers", model="gpt-realtime-mini"),
+    ]
+    one = await dial("three")
+    greeting = await one.wait_heard(REALTIME)
+    sorry = await one.wait_heard(PIPELINE)
+    measured("dies_midway, then never_answers", sorry.start - greeting.end)
+    assert sorry.start - greeting.end < PATIENCE + 1.5
+    await one.wait_happening("disconnected")
+
+
+async def test_an_answer_in_text_is_spoken_and_no_failure(
+    dial: Dial, host: Host, service: OpenAIService
+) -> None:
+    service.realtime.fault = Fault("text_only")
+    one = await dial("spoken")
+    await one.wait_heard(PIPELINE)
+    await one.wait_silence(0.5)
     assert stayed(host, one)
