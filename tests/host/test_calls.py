@@ -226,9 +226,12 @@ async def test_a_missing_key_moves_on_to_the_next_backend(dial: Dial, host: Host
     assert (line["backend"], line["variable"]) == ("openai-realtime-1", "NO_SUCH_KEY")
 
 
-async def test_a_call_that_no_backend_can_take_is_hung_up(dial: Dial, host: Host) -> None:
+async def test_a_call_that_no_backend_can_take_ends_with_a_sentence(dial: Dial, host: Host) -> None:
+    """The recording that ships with the package is heard, then the call ends."""
     one = await dial("lost")
-    await one.wait_happening("disconnected")
+    await one.wait_heard(seconds=0.3)
+    await one.wait_happening("disconnected", within=15)
+    assert one.spans[-1].end - one.spans[0].start > 4
     await host.wait_log("no backend can be built", level="ERROR", room=one.room.name)
     await host.wait_log("call ended", room=one.room.name)
 

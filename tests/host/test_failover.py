@@ -269,7 +269,9 @@ async def test_a_call_ends_when_nothing_can_carry_it(
 ) -> None:
     service.realtime.fault = Fault("refuse")
     one = await dial("alone")
-    ended = await one.wait_happening("disconnected", within=15)
+    await host.wait_log("no backend can carry the call", room=one.room.name)
+    await one.wait_heard(seconds=0.3)
+    ended = await one.wait_happening("disconnected", within=20)
     await host.wait_log("call ended", room=one.room.name)
     measured("alone, refused: ended", ended.time)
 
@@ -387,3 +389,22 @@ async def test_an_answer_in_text_is_spoken_and_no_failure(
     await one.wait_heard(PIPELINE)
     await one.wait_silence(0.5)
     assert stayed(host, one)
+
+
+async def test_later_calls_pass_over_a_backend_without_a_key(
+    dial: Dial, host: Host, service: OpenAIService
+) -> None:
+    """The second call does not even try what the first one has found to be refused."""
+    service.realtime.fault = Fault("401")
+    first = await dial("spoken")
+    await first.wait_heard(PIPELINE)
+    await host.wait_log("backend open", room=first.room.name)
+    await first.leave()
+    tried = len(service.realtime.journal.of("connecting"))
+    second = await dial("spoken")
+    greeting = await second.wait_heard(PIPELINE)
+    await host.wait_log("passing over backend", room=second.room.name, reason="unauthorized")
+    measured("breaker open", greeting.start)
+    rooms = [line["room"] for line in host.log if line["message"] == "leaving backend"]
+    assert second.room.name not in rooms
+    assert len(service.realtime.journal.of("connecting")) <= tried + 1  # one more is a probe

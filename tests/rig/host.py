@@ -56,6 +56,11 @@ class Host:
         return cls(command, {**kind, **environment}, home)
 
     @property
+    def state(self) -> Path:
+        """The state folder."""
+        return Path(self._environment["RUNNER_STATE_DIR"])
+
+    @property
     def pid(self) -> int:
         """The process id."""
         return self._running.pid

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from livekit import rtc
 from livekit.agents import (
+    AgentSession,
     AgentStateChangedEvent,
     AutoSubscribe,
     CloseEvent,
@@ -16,14 +18,16 @@ from livekit.agents import (
 )
 
 from runner.catalog import stamp
+from runner.catalog.breaker import Breakers
 from runner.catalog.stamp import Stamp
 from runner.catalog.store import SnapshotError, Store, state_folder
 from runner.definition.prompt import CallerNames, RoomNames
 from runner.definition.spec import AgentSpec, Backend
 from runner.errors import RunnerError
-from runner.voice import ending, record, session, tools
+from runner.voice import ending, last_words, record, session, tools
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.failover import Failover, Observer
+from runner.voice.reasons import UNBUILT
 from runner.voice.record import Recorder
 from runner.voice.words import Words
 
@@ -63,7 +67,10 @@ class Call(Observer):
         self._spec = spec
         self._variables = variables
         self._recorder = recorder
-        self._failover = Failover(spec, self._give_up, [self])
+        self._breakers = Breakers(state_folder())
+        self._failover = Failover(self._passing_over(spec), self._give_up, [self])
+        self._conversation: AgentSession[None] | None = None
+        self._backend: Backend | None = None
         self._began = time.monotonic()
         self._spoke = False
         self._left = False
@@ -78,24 +85,34 @@ class Call(Observer):
         await asyncio.sleep(0)
         agent = self._failover.first()
         await connecting
-        if agent is None:
-            _log.error("no backend can be built")
-            await ending.hang_up(self._ctx, "no backend can be built")
-        elif caller := await self._caller():
+        if caller := await self._caller():
             await self._start(agent, caller)
 
     def entered(self, backend: Backend, seconds: float) -> None:
         """Name the backend that took over in all lines from now on."""
+        self._backend = backend
         self._stamp_logs(backend=backend.name)
         self._recorder.entered(backend, seconds)
 
     def left(self, backend: Backend, reason: str) -> None:
-        """Record why the backend was left."""
+        """Record why the backend was left, and let later calls know."""
         self._recorder.left(backend, reason)
+        if reason not in UNBUILT and (opened := self._breakers.failed(backend, reason)):
+            fields = {"backend": backend.name, "reason": opened.reason}
+            _log.warning("backend open", extra=fields)
 
     def heard(self, backend: Backend, gap: float) -> None:
         """Record how long the caller heard nothing."""
         self._recorder.heard(backend, gap)
+        self._breakers.succeeded(backend)
+
+    def _passing_over(self, spec: AgentSpec) -> AgentSpec:
+        """Put the backends that calls have found broken behind the others."""
+        for backend in spec.backends:
+            if opened := self._breakers.opened(backend):
+                fields = {"backend": backend.name, "reason": opened.reason}
+                _log.info("passing over backend", extra=fields)
+        return replace(spec, backends=tuple(self._breakers.order(spec.backends)))
 
     async def _caller(self) -> rtc.RemoteParticipant | None:
         try:
@@ -107,9 +124,7 @@ class Call(Observer):
         _log.info("participant joined", extra={"participant": caller.identity})
         return caller
 
-    async def _start(self, agent: BackendAgent, caller: rtc.RemoteParticipant) -> None:
-        self._stamp_logs(backend=agent.backend.name)
-        _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
+    async def _start(self, agent: BackendAgent | None, caller: rtc.RemoteParticipant) -> None:
         words = Words(
             self._spec,
             self._variables,
@@ -120,16 +135,28 @@ class Call(Observer):
         conversation.on("agent_state_changed", self._on_agent_state)
         conversation.on("close", self._on_close)
         self._recorder.attach(conversation)
+        self._conversation = conversation
+        if agent is None:
+            _log.error("no backend can be built")
+            await last_words.speak(conversation, self._ctx.room)
+            await ending.hang_up(self._ctx, "no backend can be built")
+            return
+        self._backend = agent.backend
+        self._stamp_logs(backend=agent.backend.name)
+        _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
         self._recorder.entered(agent.backend)
         await self._failover.carry(conversation, agent, words, self._ctx.room)
 
     async def _give_up(self) -> None:
-        # The place for a sentence of our own, before the end.
+        if self._conversation is not None:
+            await last_words.speak(self._conversation)
         await ending.hang_up(self._ctx, "no backend can carry the call")
 
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
         if event.new_state == "speaking" and not self._spoke:
             self._spoke = True
+            if self._backend is not None:
+                self._breakers.succeeded(self._backend)
             _log.info("backend started", extra={"seconds": self._seconds()})
 
     def _on_close(self, event: CloseEvent) -> None:

@@ -3,8 +3,10 @@
 from runner.catalog import breaker
 
 NO_KEY, UNBUILDABLE = "no_key", "unbuildable"
+#: No server was asked, so there is nothing that later calls could learn.
+UNBUILT = frozenset({NO_KEY, UNBUILDABLE})
 #: Nothing was heard in time; nothing was answered at all; it never took the call.
 SILENT, EMPTY, NOT_ENTERED = "silent", "empty", "not_entered"
 
 #: Trying again within the call does not help.
-LASTING = breaker.LASTING | {NO_KEY, UNBUILDABLE}
+LASTING = breaker.LASTING | UNBUILT
