@@ -33,4 +33,5 @@ SUMMARIES: dict[str, str] = {
     "value": "A value is one of those allowed, in the form that is asked for.",
     "variable-name": "A variable does not hide a name that templates already have.",
     "voice": "Every backend on OpenAI's own servers has the voice that it is to speak with.",
+    "voice-change": "A voice that changes when the next backend takes over is said beforehand.",
 }  # fmt: skip

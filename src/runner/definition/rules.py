@@ -104,6 +104,23 @@ def _voice_finding(draft: Draft, place: KeyPath, kinds: list[str], name: str) ->
     return draft.at_value(place, "voice", message, suggestion=suggestion)
 
 
+def voice_change(draft: Draft, spec: AgentSpec) -> Iterator[Diagnostic]:
+    """A caller notices when the backend that takes over has another voice."""
+    heard: tuple[KeyPath, str] | None = None
+    for (key, entry), backend in zip(entries(draft), spec.backends, strict=True):
+        name, _ = _voice_of(backend)
+        if name is None:
+            continue
+        place = (*key, "voice") if "voice" in entry else ("voice",)
+        if heard is not None and heard[1] != name:
+            message = (
+                f"the voice changes from '{heard[1]}' to '{name}' when {backend.name} takes over"
+            )
+            where = place if len(place) > 1 else heard[0]
+            yield draft.at_value(where, "voice-change", message, level="note")
+        heard = (place, name)
+
+
 def temperature_unused(draft: Draft, spec: AgentSpec) -> Iterator[Diagnostic]:
     """A temperature that somebody wrote and a backend does not take is said, never lost."""
     ignoring: dict[KeyPath, list[str]] = {}
@@ -202,6 +219,7 @@ RULES: tuple[Rule, ...] = (
     variable_name,
     turn_taking,
     voice,
+    voice_change,
     temperature_unused,
     backend_order,
     tool_name,
