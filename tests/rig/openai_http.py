@@ -13,6 +13,7 @@ import json
 import subprocess
 import time
 import urllib.request
+import uuid
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -209,7 +210,8 @@ class OpenAIHTTP:
         hz = self.tones.get(str(asked.get("model", "")), self.hz)
         pcm = sound.tone(hz, self.speech_seconds(str(asked.get("input", ""))))
         raw = asked.get("response_format") == "pcm"
-        headers = {"Content-Type": "audio/pcm" if raw else "audio/wav"}
+        kind = "audio/pcm" if raw else "audio/wav"
+        headers = {"Content-Type": kind, "x-request-id": f"req_{uuid.uuid4().hex}"}
         chunks = [pcm if raw else sound.to_wav(pcm)]
         return await _stream(request, 200, headers, chunks, fault)
 

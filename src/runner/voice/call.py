@@ -97,9 +97,8 @@ class Call(Observer):
     def left(self, backend: Backend, reason: str) -> None:
         """Record why the backend was left, and let later calls know."""
         self._recorder.left(backend, reason)
-        if reason not in UNBUILT and (opened := self._breakers.failed(backend, reason)):
-            fields = {"backend": backend.name, "reason": opened.reason}
-            _log.warning("backend open", extra=fields)
+        if reason not in UNBUILT:
+            self._breakers.failed(backend, reason)
 
     def heard(self, backend: Backend, gap: float) -> None:
         """Record how long the caller heard nothing."""
