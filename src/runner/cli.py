@@ -11,7 +11,6 @@ from pathlib import Path
 from runner import __version__
 from runner.errors import RunnerError
 
-USAGE = 2
 COULD_NOT_RUN = 3
 INTERRUPTED = 130
 

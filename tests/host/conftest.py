@@ -22,13 +22,15 @@ Dial = Callable[..., Awaitable["Caller"]]
 
 @pytest.fixture(scope="module")
 def host(
+    request: pytest.FixtureRequest,
     livekit_server: LiveKitServer,
     running_openai_service: OpenAIService,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Host]:
-    """Serve `agents/` for all tests of a module."""
+    """Serve the module's `AGENTS`, else `agents/`, for all of its tests."""
+    agents = getattr(request.module, "AGENTS", AGENTS)
     environment = {**livekit_server.environment, **running_openai_service.environment}
-    one = Host.serve(AGENTS, environment=environment, home=tmp_path_factory.mktemp("host"))
+    one = Host.serve(agents, environment=environment, home=tmp_path_factory.mktemp("host"))
     yield one.start()
     one.kill()
 

@@ -8,39 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from rig.host import Host
 from rig.openai_http import HTTPFault
 from rig.openai_realtime import Fault
 from rig.script import Call, Tone
 from rig.sound import RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     from rig.caller import Caller, Span
-    from rig.livekit_server import LiveKitServer
+    from rig.host import Host
     from rig.openai_service import OpenAIService
 
     Dial = Callable[..., Awaitable[Caller]]
 
-FAILING = Path(__file__).with_name("failing")
+AGENTS = Path(__file__).with_name("failing")
 REALTIME, PIPELINE = 440.0, 880.0
 PATIENCE = 2.0  # the `first_audio_timeout` of the agents in `failing/`
 QUESTION = "What can you do for me?"
 LONG = "This is a long answer that goes on for quite a while, word after word after word."
-
-
-@pytest.fixture(scope="module")
-def host(
-    livekit_server: LiveKitServer,
-    running_openai_service: OpenAIService,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Host]:
-    """Serve `failing/` for all tests of this module."""
-    environment = {**livekit_server.environment, **running_openai_service.environment}
-    one = Host.serve(FAILING, environment=environment, home=tmp_path_factory.mktemp("host"))
-    yield one.start()
-    one.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -402,7 +388,8 @@ async def test_later_calls_pass_over_a_backend_without_a_key(
     tried = len(service.realtime.journal.of("connecting"))
     second = await dial("spoken")
     greeting = await second.wait_heard(PIPELINE)
-    await host.wait_log("passing over backend", room=second.room.name, reason="unauthorized")
+    passing = await host.wait_log("passing over backend", room=second.room.name)
+    assert (passing["agent"], passing["reason"]) == ("spoken", "unauthorized")
     measured("breaker open", greeting.start)
     rooms = [line["room"] for line in host.log if line["message"] == "leaving backend"]
     assert second.room.name not in rooms

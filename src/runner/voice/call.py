@@ -67,6 +67,7 @@ class Call(Observer):
         self._spec = spec
         self._variables = variables
         self._recorder = recorder
+        self._stamp_logs()
         self._breakers = Breakers(state_folder())
         self._failover = Failover(self._passing_over(spec), self._give_up, [self])
         self._conversation: AgentSession[None] | None = None
@@ -78,7 +79,6 @@ class Call(Observer):
 
     async def run(self) -> None:
         """Join the room, wait for the caller, and start the conversation."""
-        self._stamp_logs()
         self._ctx.add_shutdown_callback(self._ended)
         connecting = asyncio.create_task(self._ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
         # Lets the connection begin: the models are made ready while the network works.
