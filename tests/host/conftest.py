@@ -42,14 +42,16 @@ def dial(
     host: Host,
     caller: Callable[..., Caller],
 ) -> Dial:
-    """Join a new room of an agent; keywords go to the caller's token."""
+    """Join a new room of an agent, or `room`; other keywords go to the caller's token."""
     # What an earlier test's call has learnt of its backends is not this one's.
     shutil.rmtree(host.state / "backends", ignore_errors=True)
 
-    async def join(agent: str, *, subscribe: bool = True, **token: object) -> Caller:
+    async def join(
+        agent: str, *, room: str | None = None, subscribe: bool = True, **token: object
+    ) -> Caller:
         await host.ready()
         one = caller()
-        room = f"{agent}-{uuid.uuid4().hex[:8]}"
+        room = room or f"{agent}-{uuid.uuid4().hex[:8]}"
         grant = livekit_server.token(room, one.identity, **token)
         await one.join(livekit_server.url, grant, subscribe=subscribe)
         return one

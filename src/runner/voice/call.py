@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from livekit import rtc
 from livekit.agents import (
     AgentSession,
     AgentStateChangedEvent,
@@ -16,6 +15,7 @@ from livekit.agents import (
     CloseReason,
     JobContext,
 )
+from livekit.agents.llm import Tool
 
 from runner.catalog import stamp
 from runner.catalog.breaker import Breakers
@@ -78,15 +78,16 @@ class Call(Observer):
         self._ending: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Join the room, wait for the caller, and start the conversation."""
+        """Start the conversation while the room is being joined; it begins with the caller."""
         self._ctx.add_shutdown_callback(self._ended)
         connecting = asyncio.create_task(self._ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
         # Lets the connection begin: the models are made ready while the network works.
         await asyncio.sleep(0)
-        agent = self._failover.first()
+        if agent := self._failover.first():
+            await self._carry(agent)
         await connecting
         if caller := await self._caller():
-            await self._start(agent, caller)
+            await (self._failover.meet(caller) if agent else self._apologise())
 
     def entered(self, backend: Backend, seconds: float) -> None:
         """Name the backend that took over in all lines from now on."""
@@ -113,7 +114,23 @@ class Call(Observer):
                 _log.info("passing over backend", extra=fields)
         return replace(spec, backends=tuple(self._breakers.order(spec.backends)))
 
-    async def _caller(self) -> rtc.RemoteParticipant | None:
+    async def _carry(self, agent: BackendAgent) -> None:
+        self._backend = agent.backend
+        self._stamp_logs(backend=agent.backend.name)
+        _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
+        self._recorder.entered(agent.backend)
+        words = Words(self._spec, self._variables, RoomNames(self._ctx.job.room.name))
+        self._conversation = self._built(tools.build(words))
+        await self._failover.carry(self._conversation, agent, words, self._ctx.room)
+
+    def _built(self, tools: list[Tool]) -> AgentSession[None]:
+        conversation = session.build(self._spec, tools)
+        conversation.on("agent_state_changed", self._on_agent_state)
+        conversation.on("close", self._on_close)
+        self._recorder.attach(conversation)
+        return conversation
+
+    async def _caller(self) -> CallerNames | None:
         try:
             caller = await self._ctx.wait_for_participant()
         except RuntimeError:
@@ -121,30 +138,12 @@ class Call(Observer):
                 raise
             return None
         _log.info("participant joined", extra={"participant": caller.identity})
-        return caller
+        return CallerNames(caller.identity, caller.name, dict(caller.attributes))
 
-    async def _start(self, agent: BackendAgent | None, caller: rtc.RemoteParticipant) -> None:
-        words = Words(
-            self._spec,
-            self._variables,
-            RoomNames(self._ctx.room.name),
-            CallerNames(caller.identity, caller.name, dict(caller.attributes)),
-        )
-        conversation = session.build(self._spec, tools.build(words))
-        conversation.on("agent_state_changed", self._on_agent_state)
-        conversation.on("close", self._on_close)
-        self._recorder.attach(conversation)
-        self._conversation = conversation
-        if agent is None:
-            _log.error("no backend can be built")
-            await last_words.speak(conversation, self._ctx.room)
-            await ending.hang_up(self._ctx, "no backend can be built")
-            return
-        self._backend = agent.backend
-        self._stamp_logs(backend=agent.backend.name)
-        _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
-        self._recorder.entered(agent.backend)
-        await self._failover.carry(conversation, agent, words, self._ctx.room)
+    async def _apologise(self) -> None:
+        _log.error("no backend can be built")
+        await last_words.speak(self._built([]), self._ctx.room)
+        await ending.hang_up(self._ctx, "no backend can be built")
 
     async def _give_up(self) -> None:
         if self._conversation is not None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from livekit import rtc
 from livekit.agents import AgentSession, CloseEvent
 
+from runner.definition.prompt import CallerNames
 from runner.definition.spec import AgentSpec, AnnouncementBackend, Backend
 from runner.voice.backends.agent import BackendAgent, Opening
 from runner.voice.handover import Handover, unanswered
@@ -53,6 +54,8 @@ class Failover:
         self._observers = observers
         self._lineup = Lineup(spec, self._tell_left)
         self._failures: asyncio.Queue[Failure] = asyncio.Queue()
+        self._meeting = asyncio.Event()
+        self._met = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -78,6 +81,14 @@ class Failover:
         self._lineup.prepare()
         # Not before: a session that has not started takes no other agent.
         self._go(self._run()).add_done_callback(self._on_run_done)
+
+    async def meet(self, caller: CallerNames) -> None:
+        """Let the backend that carries the call begin: its caller is there."""
+        self._met = asyncio.get_running_loop().time()
+        self._meeting.set()
+        self._words.caller = caller
+        if self._signs.agent is not None:
+            await self._signs.agent.begin()
 
     def _on_close(self, _: CloseEvent) -> None:
         self._signs.stop()
@@ -117,6 +128,8 @@ class Failover:
     async def _next(self) -> BackendAgent | None:
         if agent := self._lineup.take():
             return agent
+        # Nobody waits yet, and by then it may have recovered.
+        await self._meeting.wait()
         pause = self._lineup.pause()
         if pause is None:
             return None
@@ -157,7 +170,7 @@ class Failover:
             observer.entered(backend, seconds)
 
     async def _report_gap(self, backend: Backend, watch: Watch, since: float) -> None:
-        gap = round(await watch.first_sound() - since, 3)
+        gap = round(await watch.first_sound() - max(since, self._met), 3)
         _log.info("backend is heard", extra={"backend": backend.name, "seconds": gap})
         for observer in self._observers:
             observer.heard(backend, gap)

@@ -39,12 +39,8 @@ class AnnouncementAgent(BackendAgent):
         self._sentence = backend.say
         self._transfer = backend.transfer
 
-    async def brief(self, words: Words) -> None:
-        """Take nothing: the sentence is the same in every call."""
-
-    async def on_enter(self) -> None:
+    async def open(self, _: Words) -> None:
         """Speak to the end, then let the caller go."""
-        self.entered.set()
         await self.session.say(self._sentence, allow_interruptions=False)
         ctx = get_job_context()
         if self._transfer is None or not await ending.transfer(ctx, self._transfer):
