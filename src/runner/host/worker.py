@@ -13,7 +13,7 @@ from livekit.agents import AgentServer, JobRequest
 
 from runner.catalog import stamp
 from runner.catalog.breaker import Breakers
-from runner.catalog.catalog import Catalog, NoRoute, RoomRequest
+from runner.catalog.catalog import Catalog, NoRoute, RoomRequest, Route
 from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
 from runner.catalog.store import STATE_VARIABLE, Store
 from runner.definition.spec import Backend
@@ -108,14 +108,17 @@ class Worker:
             # Another worker may have the agent.
             await request.reject(terminate=False)
             return
-        fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
+        name, fields = "", room
+        if isinstance(route, Route):
+            name = route.spec.name
+            fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
         if route.ignored:
             ignored = "; ".join(route.ignored)
             _log.warning("ignored what came with the job", extra=fields | {"ignored": ignored})
         # The job process gets this very message; what `accept` is given only reaches the room.
         request.job.attributes.update(stamp.attributes(route))
         _log.info("job accepted", extra=fields | {"because": route.because})
-        await request.accept(name=route.spec.name, attributes=stamp.public(route))
+        await request.accept(name=name, attributes=stamp.public(route))
 
     def _on_registered(self, worker: str, _: object) -> None:
         _log.info("registered worker", extra={"worker": worker, "url": self._livekit.url})
