@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from livekit.agents import AgentServer, JobRequest
 
 from runner.catalog import stamp
+from runner.catalog.announcements import Announcements
 from runner.catalog.breaker import Breakers
 from runner.catalog.catalog import Catalog, NoRoute, RoomRequest, Route
 from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
@@ -20,6 +21,7 @@ from runner.definition.spec import Backend
 from runner.errors import RunnerError
 from runner.host import access, job, upkeep
 from runner.host.access import Access
+from runner.host.announcements import Announcer
 from runner.host.probe import Prober
 
 _log = logging.getLogger(__name__)
@@ -141,6 +143,7 @@ class Worker:
         work = (
             upkeep.keep_records(Records(self._state), self._recording.days),
             Prober(Breakers(self._state), self._backends).run(),
+            Announcer(Announcements(self._state), lambda: self.catalog.specs).run(),
         )
         tasks = [asyncio.create_task(one) for one in work]
         try:
