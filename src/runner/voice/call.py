@@ -24,6 +24,7 @@ from runner.catalog.store import SnapshotError, Store, state_folder
 from runner.definition.prompt import CallerNames, RoomNames
 from runner.definition.spec import AgentSpec, Backend
 from runner.errors import RunnerError
+from runner.reach import remote
 from runner.voice import ending, last_words, record, session, tools
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.failover import Failover, Observer
@@ -43,7 +44,10 @@ async def answer(ctx: JobContext) -> None:
     stamped = stamp.read(ctx.job.attributes) or stamp.read(ctx.token_claims().attributes or {})
     if stamped is None:
         raise RunnerError("this job names no agent; only jobs from `runner serve` can be answered")
-    spec = _snapshot(stamped)
+    stored = _snapshot(stamped)
+    _stamp_logs(ctx, stored)
+    room = ctx.job.room.name
+    spec = await remote.fetched(stored, stamped.variables, room, state_folder())
     recorder = record.begin(ctx, spec, stamped.because)
     await Call(ctx, spec, stamped.variables, recorder).run()
 
@@ -67,7 +71,6 @@ class Call(Observer):
         self._spec = spec
         self._variables = variables
         self._recorder = recorder
-        self._stamp_logs()
         self._breakers = Breakers(state_folder())
         self._failover = Failover(self._passing_over(spec), self._give_up, [self])
         self._conversation: AgentSession[None] | None = None
@@ -85,13 +88,15 @@ class Call(Observer):
         await asyncio.sleep(0)
         agent = self._failover.first()
         await connecting
+        if self._ctx.room.local_participant.name != self._spec.name:
+            await self._ctx.room.local_participant.set_name(self._spec.name)
         if caller := await self._caller():
             await self._start(agent, caller)
 
     def entered(self, backend: Backend, seconds: float) -> None:
         """Name the backend that took over in all lines from now on."""
         self._backend = backend
-        self._stamp_logs(backend=backend.name)
+        _stamp_logs(self._ctx, self._spec, backend=backend.name)
         self._recorder.entered(backend, seconds)
 
     def left(self, backend: Backend, reason: str) -> None:
@@ -141,7 +146,7 @@ class Call(Observer):
             await ending.hang_up(self._ctx, "no backend can be built")
             return
         self._backend = agent.backend
-        self._stamp_logs(backend=agent.backend.name)
+        _stamp_logs(self._ctx, self._spec, backend=agent.backend.name)
         _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
         self._recorder.entered(agent.backend)
         await self._failover.carry(conversation, agent, words, self._ctx.room)
@@ -177,12 +182,10 @@ class Call(Observer):
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 2)
 
-    def _stamp_logs(self, **more: str) -> None:
-        self._ctx.log_context_fields = {
-            "agent": self._spec.id,
-            "revision": self._spec.digest,
-            "room": self._ctx.job.room.name,
-        } | more
+
+def _stamp_logs(ctx: JobContext, spec: AgentSpec, **more: str) -> None:
+    fields = {"agent": spec.id, "revision": spec.digest, "room": ctx.job.room.name}
+    ctx.log_context_fields = fields | more
 
 
 def _failure(event: CloseEvent) -> str:

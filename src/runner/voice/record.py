@@ -33,6 +33,7 @@ from runner.catalog.records import (
     utc,
 )
 from runner.catalog.store import state_folder
+from runner.definition.remote import AmendedSpec
 from runner.definition.spec import AgentSpec, Backend
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ def begin(ctx: JobContext, spec: AgentSpec, because: str) -> "Recorder":
         room=ctx.job.room.name,
         because=because,
         began=utc(time.time()),
+        remote=spec.amended if isinstance(spec, AmendedSpec) else (),
     )
     transcripts = os.environ.get(TRANSCRIPTS_VARIABLE) == "1"
     return Recorder(Records(state_folder()), record, transcripts=transcripts)
