@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from runner.catalog.breaker import Breakers
 from runner.catalog.records import Records
 
 _log = logging.getLogger(__name__)
@@ -10,9 +11,13 @@ _log = logging.getLogger(__name__)
 _DAY = 24 * 3600.0
 
 
-async def keep_records(records: Records, days: float) -> None:
-    """Remove records older than `days`, now and once a day; return only when cancelled."""
+async def tidy(records: Records, breakers: Breakers, days: float) -> None:
+    """Remove records older than `days`, now and once a day; return only when cancelled.
+
+    What was learnt of backends goes a day after its last change.
+    """
     while True:
+        await asyncio.to_thread(breakers.remove_older, _DAY)
         removed = await asyncio.to_thread(records.remove_older, days * _DAY)
         if removed:
             _log.info("old records removed", extra={"calls": removed})

@@ -136,7 +136,7 @@ class Worker:
     @asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
         work = (
-            upkeep.keep_records(Records(self._state), self._recording.days),
+            upkeep.tidy(Records(self._state), Breakers(self._state), self._recording.days),
             Prober(Breakers(self._state), self._backends).run(),
         )
         tasks = [asyncio.create_task(one) for one in work]
