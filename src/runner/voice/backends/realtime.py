@@ -3,6 +3,7 @@
 from typing import Any
 
 from livekit.agents import NOT_GIVEN, APIConnectOptions, TurnHandlingOptions
+from livekit.agents.utils import http_context
 from livekit.plugins.openai import realtime
 from openai.types.realtime import AudioTranscription
 
@@ -13,6 +14,8 @@ from runner.voice.backends.clients import api_key
 from runner.voice.backends.guard import guarded
 from runner.voice.backends.speech import speech_beside, text_to_speech
 
+# Seconds between two pings on a silent connection, at least.
+_SHORTEST = 2.0
 _TRANSCRIPTION = "gpt-4o-mini-transcribe"
 
 
@@ -39,7 +42,24 @@ class RealtimeAgent(BackendAgent):
         self.answers_silence = spec.turn_taking.allow_interruptions
 
 
+class _Pinging:
+    """LiveKit's HTTP session; a WebSocket of it that answers no ping is lost within `patience`.
+
+    A connection that swallows everything would otherwise be silent for ever: it is the server that
+    says when its caller has spoken.
+    """
+
+    def __init__(self, patience: float) -> None:
+        # Half as long again may pass until the answer is given up. More often, a hiccup would do.
+        self._interval = max(patience / 1.5, _SHORTEST)
+
+    async def ws_connect(self, **request: Any) -> Any:
+        """Open a WebSocket."""
+        return await http_context.http_session().ws_connect(heartbeat=self._interval, **request)
+
+
 def _model(backend: RealtimeBackend, spec: AgentSpec) -> realtime.RealtimeModel:
+    pinging: Any = _Pinging(backend.first_audio_timeout)
     # No temperature: the present Realtime API takes none.
     return realtime.RealtimeModel(
         model=backend.model,
@@ -49,6 +69,7 @@ def _model(backend: RealtimeBackend, spec: AgentSpec) -> realtime.RealtimeModel:
         input_audio_transcription=_transcription(spec),
         # The plugin's own retries would go on for ever on a refused model.
         conn_options=APIConnectOptions(max_retry=0, timeout=3.0),
+        http_session=pinging,
     )
 
 
