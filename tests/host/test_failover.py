@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from rig.openai_http import HTTPFault
 from rig.openai_realtime import Fault, FaultKind
 from rig.script import Call, Tone
 from rig.sound import RATE
@@ -267,3 +268,33 @@ async def test_later_calls_pass_over_a_backend_without_a_key(
     rooms = [line["room"] for line in host.log if line["message"] == "leaving backend"]
     assert second.room.name not in rooms
     assert len(service.realtime.journal.of("connecting")) <= tried + 1  # one more is a probe
+
+
+async def test_a_pipeline_behind_finds_its_connections_open(
+    dial: Dial, service: OpenAIService
+) -> None:
+    """What it asks first travels on a connection from before the failure."""
+    service.realtime.fault = Fault("dies_before", response=1)
+    one = await dial("spoken")
+    await one.wait_heard()
+    # The other is LiveKit's, for the TTS beside the realtime model.
+    await service.http.journal.wait("/v1/", count=2)
+    await service.http.journal.wait("/v1/models")
+    opened = {entry.event["port"] for entry in service.http.journal}
+    ended = await asked(one)
+    await one.wait_heard(PIPELINE, after=ended)
+    asked_for = service.http.journal.of("chat") + service.http.journal.of("tts")
+    assert {entry.event["port"] for entry in asked_for} <= opened
+
+
+async def test_a_realtime_model_behind_finds_its_connection_open(
+    dial: Dial, service: OpenAIService
+) -> None:
+    """Its WebSocket takes over a connection from before the failure."""
+    service.http.faults = {"chat": HTTPFault("500", request=1)}
+    one = await dial("typed")
+    opened = await service.http.journal.wait("/v1")
+    ended = await asked(one)
+    await one.wait_heard(REALTIME, after=ended)
+    (connecting,) = service.realtime.journal.of("connecting")
+    assert connecting.event["port"] == opened.event["port"]

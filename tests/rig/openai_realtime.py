@@ -15,6 +15,7 @@ from typing import Literal
 from aiohttp import web
 
 from .journal import Journal
+from .openai_http import port_of
 from .realtime_connection import Connection
 from .script import Call, Reply, Script, Tone, Turn
 
@@ -144,6 +145,7 @@ class RealtimeSimulator:
         self._connections[model] += 1
         total = self._connections.total()
         connecting = {"type": "connecting", "model": model, "key": bool(key), "key_ok": right}
+        connecting["port"] = port_of(request)
         self.journal.write(total, connecting)
         fault = self.fault_at(AT_HANDSHAKE, model, number)
         kind = fault.kind if fault else None if right else "401"

@@ -59,6 +59,9 @@ class BackendAgent(Agent):
         await self.update_instructions(words.instructions())
         self._greeting = words.greeting()
 
+    async def connect(self) -> None:
+        """Open connections to its servers, so that it answers sooner when its turn comes."""
+
     async def on_enter(self) -> None:
         """Begin: greet, or take up a conversation that another backend left."""
         self.entered.set()

@@ -1,12 +1,16 @@
 """Speech to speech by the OpenAI Realtime API."""
 
+import os
+from contextlib import suppress
 from typing import Any
 
+import aiohttp
 from livekit.agents import NOT_GIVEN, APIConnectOptions, TurnHandlingOptions
 from livekit.agents.utils import http_context
 from livekit.plugins.openai import realtime
 from openai.types.realtime import AudioTranscription
 
+from runner.catalog.backends import address, parts
 from runner.definition.kinds import realtime_temperature
 from runner.definition.spec import AgentSpec, RealtimeBackend
 from runner.voice.backends.agent import BackendAgent
@@ -40,6 +44,14 @@ class RealtimeAgent(BackendAgent):
         )
         # Otherwise it is LiveKit that ends the caller's turn, after a pause of its own.
         self.answers_silence = spec.turn_taking.allow_interruptions
+        self._address = address(parts(backend)[0], os.environ)
+
+    async def connect(self) -> None:
+        """Open a connection that its WebSocket will take over; whether that works or not."""
+        with suppress(aiohttp.ClientError, OSError, ValueError):
+            async with http_context.http_session().get(self._address) as answer:
+                # One that is left unread costs the connection.
+                await answer.read()
 
 
 class _Pinging:
