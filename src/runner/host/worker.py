@@ -13,8 +13,9 @@ from livekit.agents import AgentServer, JobRequest
 from livekit.protocol.agent import Job
 
 from runner.catalog import stamp
+from runner.catalog.announcements import Announcements
 from runner.catalog.breaker import Breakers
-from runner.catalog.catalog import Catalog, NoRoute, RoomRequest
+from runner.catalog.catalog import Catalog, NoRoute, RoomRequest, Route
 from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
 from runner.catalog.store import STATE_VARIABLE, Store
 from runner.definition.spec import Backend
@@ -22,6 +23,7 @@ from runner.errors import RunnerError
 from runner.host import access, job, upkeep
 from runner.host.access import Access
 from runner.host.again import Again
+from runner.host.announcements import Announcer
 from runner.host.probe import Prober
 
 _log = logging.getLogger(__name__)
@@ -111,7 +113,10 @@ class Worker:
             # Another worker may have the agent.
             await request.reject(terminate=False)
             return
-        fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
+        name, fields = "", room
+        if isinstance(route, Route):
+            name = route.spec.name
+            fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
         if route.ignored:
             ignored = "; ".join(route.ignored)
             _log.warning("ignored what came with the job", extra=fields | {"ignored": ignored})
@@ -120,7 +125,7 @@ class Worker:
         # The job process gets this very message; what `accept` is given only reaches the room.
         request.job.attributes.update(stamp.attributes(route))
         _log.info("job accepted", extra=fields | {"because": route.because})
-        await request.accept(name=route.spec.name, attributes=stamp.public(route))
+        await request.accept(name=name, attributes=stamp.public(route))
         self._again.watch(offered)
 
     def _on_registered(self, worker: str, _: object) -> None:
@@ -147,6 +152,7 @@ class Worker:
         work = (
             upkeep.tidy(Records(self._state), Breakers(self._state), self._recording.days),
             Prober(Breakers(self._state), self._backends).run(),
+            Announcer(Announcements(self._state), lambda: self.catalog.specs).run(),
         )
         tasks = [asyncio.create_task(one) for one in work]
         try:

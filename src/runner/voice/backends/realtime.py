@@ -10,13 +10,13 @@ from livekit.agents.utils import http_context
 from livekit.plugins.openai import realtime
 from openai.types.realtime import AudioTranscription
 
-from runner.catalog.backends import address, parts
+from runner.catalog.backends import address, parts, speech_beside
 from runner.definition.kinds import realtime_temperature
 from runner.definition.spec import AgentSpec, RealtimeBackend
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.backends.clients import api_key
 from runner.voice.backends.guard import guarded
-from runner.voice.backends.speech import speech_beside, text_to_speech
+from runner.voice.backends.speech import text_to_speech
 
 # Seconds between two pings on a silent connection, at least.
 _SHORTEST = 2.0
