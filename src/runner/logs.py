@@ -14,8 +14,8 @@ LogFormat = Literal["text", "json"]
 #: callers said among them.
 FIELDS = (
     "agent", "revision", "room", "backend", "because", "calls", "cpu_time", "display_name",
-    "ignored", "looked_for", "models", "participant", "reason", "seconds", "temperature",
-    "temperature_sent", "url", "variable", "voice", "worker",
+    "fields", "ignored", "last_good", "looked_for", "models", "participant", "reason", "seconds",
+    "temperature", "temperature_sent", "url", "variable", "voice", "worker",
 )  # fmt: skip
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')

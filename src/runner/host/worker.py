@@ -17,6 +17,7 @@ from runner.catalog.announcements import Announcements
 from runner.catalog.breaker import Breakers
 from runner.catalog.catalog import Catalog, NoRoute, RoomRequest, Route
 from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
+from runner.catalog.remote import LastAnswers
 from runner.catalog.store import STATE_VARIABLE, Store
 from runner.definition.spec import Backend
 from runner.errors import RunnerError
@@ -150,7 +151,9 @@ class Worker:
     @asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
         work = (
-            upkeep.tidy(Records(self._state), Breakers(self._state), self._recording.days),
+            upkeep.keep_records(Records(self._state), self._recording.days),
+            upkeep.keep_answers(LastAnswers(self._state)),
+            upkeep.keep_breakers(Breakers(self._state)),
             Prober(Breakers(self._state), self._backends).run(),
             Announcer(Announcements(self._state), lambda: self.catalog.specs).run(),
         )
