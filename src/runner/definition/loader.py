@@ -1,23 +1,31 @@
 """The one way in: paths of agent files and folders become specs and diagnostics."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
+from operator import attrgetter
 from pathlib import Path
 
-from runner.definition.diagnostics import Diagnostic
+from runner.definition.diagnostics import START, Diagnostic
 from runner.definition.draft import Checked, Draft, check_document, merge
 from runner.definition.examine import examine
 from runner.definition.folder import DEFAULTS, Folder, folder_of
+from runner.definition.seen import Look, Seen
 from runner.definition.source import Document
 from runner.definition.spec import AgentSpec
 from runner.definition.templates import TemplateCheck
-from runner.definition.text import ReadError, read_text
+from runner.definition.text import ReadError, TextFile, read_text
 from runner.errors import RunnerError
+
+#: A rule, and the word that only one agent may claim by it.
+Claim = tuple[str, str]
 
 #: From how many files on it pays to start further processes.
 _MANY = 100
+
+#: As diagnostics compare, but a hundred times faster over thousands of them.
+_order = attrgetter("path", "line", "column", "end", "rule", "message")
 
 _CLASHES = {
     "duplicate-id": "the id '{word}' is also that of {others}; rename one of the files",
@@ -27,15 +35,53 @@ _CLASHES = {
 
 
 @dataclass(frozen=True, slots=True)
+class AgentFile:
+    """One agent file as examined; `spec` is None when it could not be read at all.
+
+    `claims` are what no second agent may claim (rule, word), each with a finding without words;
+    `clashes` are the findings that came of them. `read` holds the files that all of it rests on,
+    by path, each with the hash of its content.
+    """
+
+    path: str
+    id: str
+    spec: AgentSpec | None
+    findings: tuple[Diagnostic, ...]
+    claims: Mapping[Claim, Diagnostic]
+    read: Mapping[str, bytes]
+    clashes: tuple[Diagnostic, ...] = ()
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Every finding about the agent, those about the defaults and the others among them."""
+        return (*self.findings, *self.clashes)
+
+    @property
+    def valid(self) -> AgentSpec | None:
+        """The agent, if there is no error in it."""
+        return None if _has_errors(self.diagnostics) else self.spec
+
+    def rests_on(self, look: Look) -> bool:
+        """Tell whether the files that were read are still what they were."""
+        return all(look.at(path).content == content for path, content in self.read.items())
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """What was read: the agents without an error, by id, and every finding, in order.
 
-    `files` counts the agent files that were looked at.
+    `agents` are all agent files that were looked at, by path; `seen` all files that were.
     """
 
     specs: Mapping[str, AgentSpec]
     diagnostics: tuple[Diagnostic, ...]
-    files: int
+    agents: Mapping[str, AgentFile]
+    seen: Mapping[str, Seen]
+
+    @property
+    def files(self) -> int:
+        """How many agent files were looked at."""
+        return len(self.agents)
 
     @property
     def has_errors(self) -> bool:
@@ -43,48 +89,43 @@ class Loaded:
         return _has_errors(self.diagnostics)
 
 
-@dataclass(frozen=True, slots=True)
-class _Agent:
-    """One agent file as examined; `spec` is None when it could not be read at all.
-
-    `claims` are what no second agent may claim (rule, word), each with a finding without words.
-    """
-
-    path: str
-    spec: AgentSpec | None
-    findings: list[Diagnostic]
-    claims: Mapping[tuple[str, str], Diagnostic]
-
-
-def load(paths: Sequence[Path], *, workers: int = 1) -> Loaded:
+def load(paths: Sequence[Path], *, workers: int = 1, before: Loaded | None = None) -> Loaded:
     """Read agent files, and every agent file in folders; one bad file hides no other.
 
+    Of what was loaded `before` only agents with a file that has changed since are read again.
     With several `workers` the files of a large folder are shared out among as many processes.
 
     Raises:
         RunnerError: a path does not exist, or there is no agent file in any of them.
     """
-    agents: list[_Agent] = []
+    look = Look(before.seen if before else None)
+    known = before.agents if before else {}
+    agents: list[AgentFile] = []
     findings: list[Diagnostic] = []
-    for folder, files in _by_folder(paths):
+    for folder, files in _by_folder(paths, look):
         defaults = _read_defaults(folder)
         findings += defaults.findings if defaults else ()
-        agents += _read_shared_out(files, folder, defaults, workers)
+        agents += _read_changed(files, folder, defaults, workers, known)
     if not agents:
         where = ", ".join(map(str, paths))
         raise RunnerError(f"there is no agent in {where}: an agent is a file such as hello.yaml")
-    _compare(agents)
+    agents = _compare(agents)
     for agent in agents:
-        findings += agent.findings
-    specs = {a.spec.id: a.spec for a in agents if a.spec and not _has_errors(a.findings)}
-    return Loaded(dict(sorted(specs.items())), tuple(sorted(set(findings))), len(agents))
+        findings += agent.diagnostics
+    specs = {spec.id: spec for agent in agents if (spec := agent.valid)}
+    return Loaded(
+        specs=dict(sorted(specs.items())),
+        diagnostics=tuple(sorted(set(findings), key=_order)),
+        agents={agent.path: agent for agent in agents},
+        seen=look.seen,
+    )
 
 
-def _has_errors(findings: Sequence[Diagnostic]) -> bool:
+def _has_errors(findings: Iterable[Diagnostic]) -> bool:
     return any(finding.level == "error" for finding in findings)
 
 
-def _by_folder(paths: Sequence[Path]) -> Iterator[tuple[Folder, list[Path]]]:
+def _by_folder(paths: Sequence[Path], look: Look) -> Iterator[tuple[Folder, list[Path]]]:
     """Yield every agents folder that the paths name, each once, with the files to read in it."""
     files: defaultdict[Path, dict[Path, None]] = defaultdict(dict)
     for path in paths:
@@ -95,7 +136,7 @@ def _by_folder(paths: Sequence[Path]) -> Iterator[tuple[Folder, list[Path]]]:
         else:
             raise RunnerError(f"there is no file or folder '{path}'; name the agents folder")
     for folder, members in files.items():
-        yield Folder(folder), list(members)
+        yield Folder(folder, look), list(members)
 
 
 def _read_defaults(folder: Folder) -> Checked | None:
@@ -108,9 +149,27 @@ def _read_defaults(folder: Folder) -> Checked | None:
         return Checked(Document(error.file), {}, (error.finding,))
 
 
+def _read_changed(
+    files: Sequence[Path],
+    folder: Folder,
+    defaults: Checked | None,
+    workers: int,
+    known: Mapping[str, AgentFile],
+) -> list[AgentFile]:
+    """Return each file's agent in order: as it is known if nothing has changed, else read."""
+    agents = {
+        path: known[path]
+        for path in map(str, files)
+        if path in known and known[path].rests_on(folder.look)
+    }
+    changed = [file for file in files if str(file) not in agents]
+    agents |= {agent.path: agent for agent in _read_shared_out(changed, folder, defaults, workers)}
+    return [agents[str(file)] for file in files]
+
+
 def _read_shared_out(
     files: Sequence[Path], folder: Folder, defaults: Checked | None, workers: int
-) -> list[_Agent]:
+) -> list[AgentFile]:
     if workers == 1 or len(files) < _MANY:
         return _read_agents(files, folder, defaults)
     from concurrent.futures import ProcessPoolExecutor  # 20 ms that few need
@@ -121,22 +180,32 @@ def _read_shared_out(
         return [agent for share in read for agent in share]
 
 
-def _read_agents(files: Sequence[Path], folder: Folder, defaults: Checked | None) -> list[_Agent]:
+def _read_agents(
+    files: Sequence[Path], folder: Folder, defaults: Checked | None
+) -> list[AgentFile]:
     templates = TemplateCheck(folder.text)
     return [_read_agent(file, folder, defaults, templates) for file in files]
 
 
 def _read_agent(
     file: Path, folder: Folder, defaults: Checked | None, templates: TemplateCheck
-) -> _Agent:
+) -> AgentFile:
+    with folder.noting(file, folder.path / DEFAULTS) as read:
+        spec, findings, claims = _examine(file, folder, defaults, templates)
+    return AgentFile(str(file), file.stem, spec, tuple(findings), claims, read)
+
+
+def _examine(
+    file: Path, folder: Folder, defaults: Checked | None, templates: TemplateCheck
+) -> tuple[AgentSpec | None, list[Diagnostic], dict[Claim, Diagnostic]]:
     try:
         document = Document(read_text(file))
     except ReadError as error:
-        return _Agent(str(file), None, [error.finding], {})
+        return None, [error.finding], _claims_of_unread(file, error.file)
     under = defaults.root if defaults else {}
     own = check_document(document, complete="prompt" not in under)
     if document.root is None and own.findings:
-        return _Agent(str(file), None, list(own.findings), {})
+        return None, list(own.findings), _claims_of_unread(file, document)
     draft = Draft(
         id=file.stem,
         own=document,
@@ -146,10 +215,14 @@ def _read_agent(
     )
     spec, findings = examine(draft, templates)
     findings = [*(defaults.findings if defaults else ()), *own.findings, *findings]
-    return _Agent(str(file), spec, findings, _claims(draft, spec))
+    return spec, findings, _claims(draft, spec)
 
 
-def _claims(draft: Draft, spec: AgentSpec) -> dict[tuple[str, str], Diagnostic]:
+def _claims_of_unread(file: Path, text: TextFile) -> dict[Claim, Diagnostic]:
+    return {("duplicate-id", file.stem): text.finding(START, "duplicate-id", "")}
+
+
+def _claims(draft: Draft, spec: AgentSpec) -> dict[Claim, Diagnostic]:
     claims = {("duplicate-id", spec.id): draft.at_file("duplicate-id", "")}
     for pattern in spec.answers.rooms:
         claims["claimed", pattern] = draft.at_file("claimed", "")
@@ -161,17 +234,22 @@ def _claims(draft: Draft, spec: AgentSpec) -> dict[tuple[str, str], Diagnostic]:
     return claims
 
 
-def _compare(agents: Sequence[_Agent]) -> None:
-    """Add to each agent the findings about what another one claims as well."""
-    claimants: defaultdict[tuple[str, str], list[_Agent]] = defaultdict(list)
+def _compare(agents: Sequence[AgentFile]) -> list[AgentFile]:
+    """Return the agents with the findings about what another one claims as well."""
+    claimants: defaultdict[Claim, list[AgentFile]] = defaultdict(list)
     for agent in agents:
         for claim in agent.claims:
             claimants[claim].append(agent)
+    clashes: defaultdict[str, list[Diagnostic]] = defaultdict(list)
     for (rule, word), members in claimants.items():
-        same_id = len({member.spec.id for member in members if member.spec}) == 1
-        if len(members) == 1 or (same_id and rule != "duplicate-id"):
+        if len(members) == 1 or (rule != "duplicate-id" and len({a.id for a in members}) == 1):
             continue
         for agent in members:
             others = " and ".join(member.path for member in members if member is not agent)
             message = _CLASHES[rule].format(word=word, others=others)
-            agent.findings.append(replace(agent.claims[rule, word], message=message))
+            clashes[agent.path].append(replace(agent.claims[rule, word], message=message))
+    return [_clashing(agent, tuple(clashes.get(agent.path, ()))) for agent in agents]
+
+
+def _clashing(agent: AgentFile, clashes: tuple[Diagnostic, ...]) -> AgentFile:
+    return agent if agent.clashes == clashes else replace(agent, clashes=clashes)
