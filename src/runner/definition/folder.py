@@ -23,22 +23,24 @@ class Folder:
         self._texts: dict[str, TextFile | None] = {}
         self._noted: dict[str, bytes] = {}
 
-    def agent_files(self) -> Iterator[Path]:
-        """Yield every agent file, in order; names that begin with `_` or `.` are passed over.
+    def agent_files(self) -> Iterator[str]:
+        """Yield the path of every agent file, in order; `_` and `.` at the beginning hide a name.
 
         Raises:
             RunnerError: a folder cannot be read.
         """
         for parent, folders, files in os.walk(self.path, onerror=_unreadable):
             folders[:] = sorted(name for name in folders if not name.startswith(("_", ".")))
+            # As a Path shows it, without the price of a Path for each file.
+            before_name = str(Path(parent, "_"))[:-1]
             yield from (
-                Path(parent, name)
+                before_name + name
                 for name in sorted([*files, *folders])
                 if name.endswith(_SUFFIXES) and not name.startswith(("_", "."))
             )
 
     @contextmanager
-    def noting(self, *files: Path) -> Iterator[dict[str, bytes]]:
+    def noting(self, *files: str) -> Iterator[dict[str, bytes]]:
         """Collect the hashes of `files`, and of all text files that are asked for meanwhile.
 
         Those that were asked for and are not there are among them.
@@ -55,7 +57,7 @@ class Folder:
             ReadError: the file is there and cannot be read as text.
         """
         path = self.path / PurePosixPath(name)
-        self._note(path)
+        self._note(str(path))
         if name not in self._texts:
             self._texts[name] = self._read(path)
         return self._texts[name]
@@ -68,8 +70,8 @@ class Folder:
             return None
         return None if file is None else file.text
 
-    def _note(self, file: Path) -> None:
-        self._noted[str(file)] = self.look.at(str(file)).content
+    def _note(self, file: str) -> None:
+        self._noted[file] = self.look.at(file).content
 
     def _read(self, path: Path) -> TextFile | None:
         if not path.resolve().is_relative_to(self.path.resolve()) or not path.is_file():

@@ -1,7 +1,7 @@
 """The one way in: paths of agent files and folders become specs and diagnostics."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from operator import attrgetter
@@ -61,16 +61,12 @@ class AgentFile:
         """The agent, if there is no error in it."""
         return None if _has_errors(self.diagnostics) else self.spec
 
-    def rests_on(self, look: Look) -> bool:
-        """Tell whether the files that were read are still what they were."""
-        return all(look.at(path).content == content for path, content in self.read.items())
-
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What was read: the agents without an error, by id, and every finding, in order.
 
-    `agents` are all agent files that were looked at, by path; `seen` all files that were.
+    `agents` are all agent files that were looked at, by path; `seen` all files that they rest on.
     """
 
     specs: Mapping[str, AgentSpec]
@@ -96,28 +92,50 @@ def load(paths: Sequence[Path], *, workers: int = 1, before: Loaded | None = Non
     With several `workers` the files of a large folder are shared out among as many processes.
 
     Raises:
-        RunnerError: a path does not exist, or there is no agent file in any of them.
+        RunnerError: a path does not exist, or there is, and was, no agent file in any of them.
     """
     look = Look(before.seen if before else None)
-    known = before.agents if before else {}
+    folders = [(Folder(path, look), files) for path, files in _by_folder(paths).items()]
+    if before and _is_as_before(before, look, [file for _, files in folders for file in files]):
+        return replace(before, seen=look.seen)
+    known = _still_known(before, look) if before else {}
     agents: list[AgentFile] = []
     findings: list[Diagnostic] = []
-    for folder, files in _by_folder(paths, look):
+    for folder, files in folders:
         defaults = _read_defaults(folder)
         findings += defaults.findings if defaults else ()
         agents += _read_changed(files, folder, defaults, workers, known)
-    if not agents:
+    if not agents and not before:
         where = ", ".join(map(str, paths))
         raise RunnerError(f"there is no agent in {where}: an agent is a file such as hello.yaml")
-    agents = _compare(agents)
-    for agent in agents:
-        findings += agent.diagnostics
+    return _loaded(_compare(agents), findings, look)
+
+
+def _is_as_before(before: Loaded, look: Look, files: Sequence[str]) -> bool:
+    return list(before.agents) == files and not _changed(before, look)
+
+
+def _changed(before: Loaded, look: Look) -> set[str]:
+    """Return the files whose content is not what it was."""
+    return {path for path, seen in before.seen.items() if look.at(path).content != seen.content}
+
+
+def _still_known(before: Loaded, look: Look) -> dict[str, AgentFile]:
+    """Return the agents that rest on no file that has changed."""
+    changed = _changed(before, look)
+    known = before.agents.items()
+    return {path: agent for path, agent in known if changed.isdisjoint(agent.read)}
+
+
+def _loaded(agents: Sequence[AgentFile], findings: Iterable[Diagnostic], look: Look) -> Loaded:
     specs = {spec.id: spec for agent in agents if (spec := agent.valid)}
+    every = set(findings).union(*(agent.diagnostics for agent in agents))
+    read: set[str] = set().union(*(agent.read for agent in agents))
     return Loaded(
         specs=dict(sorted(specs.items())),
-        diagnostics=tuple(sorted(set(findings), key=_order)),
+        diagnostics=tuple(sorted(every, key=_order)),
         agents={agent.path: agent for agent in agents},
-        seen=look.seen,
+        seen={path: seen for path, seen in look.seen.items() if path in read},
     )
 
 
@@ -125,18 +143,17 @@ def _has_errors(findings: Iterable[Diagnostic]) -> bool:
     return any(finding.level == "error" for finding in findings)
 
 
-def _by_folder(paths: Sequence[Path], look: Look) -> Iterator[tuple[Folder, list[Path]]]:
-    """Yield every agents folder that the paths name, each once, with the files to read in it."""
-    files: defaultdict[Path, dict[Path, None]] = defaultdict(dict)
+def _by_folder(paths: Sequence[Path]) -> Mapping[Path, list[str]]:
+    """Return every agents folder that the paths name, each once, with the files to read in it."""
+    files: defaultdict[Path, dict[str, None]] = defaultdict(dict)
     for path in paths:
         if path.is_dir():
             files[path] |= dict.fromkeys(Folder(path).agent_files())
         elif path.exists() or path.is_symlink():
-            files[folder_of(path)][path] = None
+            files[folder_of(path)][str(path)] = None
         else:
             raise RunnerError(f"there is no file or folder '{path}'; name the agents folder")
-    for folder, members in files.items():
-        yield Folder(folder, look), list(members)
+    return {folder: list(members) for folder, members in files.items()}
 
 
 def _read_defaults(folder: Folder) -> Checked | None:
@@ -150,25 +167,20 @@ def _read_defaults(folder: Folder) -> Checked | None:
 
 
 def _read_changed(
-    files: Sequence[Path],
+    files: Sequence[str],
     folder: Folder,
     defaults: Checked | None,
     workers: int,
     known: Mapping[str, AgentFile],
 ) -> list[AgentFile]:
-    """Return each file's agent in order: as it is known if nothing has changed, else read."""
-    agents = {
-        path: known[path]
-        for path in map(str, files)
-        if path in known and known[path].rests_on(folder.look)
-    }
-    changed = [file for file in files if str(file) not in agents]
-    agents |= {agent.path: agent for agent in _read_shared_out(changed, folder, defaults, workers)}
-    return [agents[str(file)] for file in files]
+    """Return each file's agent in order: the one that is known, else as it is read now."""
+    changed = [file for file in files if file not in known]
+    read = {agent.path: agent for agent in _read_shared_out(changed, folder, defaults, workers)}
+    return [read[file] if file in read else known[file] for file in files]
 
 
 def _read_shared_out(
-    files: Sequence[Path], folder: Folder, defaults: Checked | None, workers: int
+    files: Sequence[str], folder: Folder, defaults: Checked | None, workers: int
 ) -> list[AgentFile]:
     if workers == 1 or len(files) < _MANY:
         return _read_agents(files, folder, defaults)
@@ -180,19 +192,17 @@ def _read_shared_out(
         return [agent for share in read for agent in share]
 
 
-def _read_agents(
-    files: Sequence[Path], folder: Folder, defaults: Checked | None
-) -> list[AgentFile]:
+def _read_agents(files: Sequence[str], folder: Folder, defaults: Checked | None) -> list[AgentFile]:
     templates = TemplateCheck(folder.text)
     return [_read_agent(file, folder, defaults, templates) for file in files]
 
 
 def _read_agent(
-    file: Path, folder: Folder, defaults: Checked | None, templates: TemplateCheck
+    file: str, folder: Folder, defaults: Checked | None, templates: TemplateCheck
 ) -> AgentFile:
-    with folder.noting(file, folder.path / DEFAULTS) as read:
-        spec, findings, claims = _examine(file, folder, defaults, templates)
-    return AgentFile(str(file), file.stem, spec, tuple(findings), claims, read)
+    with folder.noting(file, str(folder.path / DEFAULTS)) as read:
+        spec, findings, claims = _examine(Path(file), folder, defaults, templates)
+    return AgentFile(file, Path(file).stem, spec, tuple(findings), claims, read)
 
 
 def _examine(
