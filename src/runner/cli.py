@@ -112,6 +112,10 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="validate and exit")
     parser.add_argument("--strict", action="store_true", help="start only if all agents are valid")
     parser.add_argument(
+        "--poll", action="store_true",
+        help="look for edits once a second, where the file system tells of none",
+    )  # fmt: skip
+    parser.add_argument(
         "--worker-name", metavar="NAME", help="take only explicit dispatches to NAME"
     )
     parser.add_argument(

@@ -1,9 +1,15 @@
 """Files of the state folder, which many processes share: always whole, for their owner alone."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+
+from runner.errors import RunnerError
+
+#: Names the state folder, for the host and for the job processes that it starts.
+STATE_VARIABLE = "RUNNER_STATE_DIR"
 
 
 def folder(state: Path, name: str) -> Path:
@@ -40,3 +46,19 @@ def replace(path: Path, text: str, *, durable: bool = False) -> None:
             with suppress(OSError):
                 Path(aside.name).unlink()
             raise
+
+
+@contextmanager
+def writing(state: Path) -> Iterator[None]:
+    """Turn what the system has against writing into a sentence that says what to do.
+
+    Raises:
+        RunnerError: the state folder cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunnerError(
+            f"cannot write the state folder {state}: {error.strerror};"
+            f" name another with --state or {STATE_VARIABLE}"
+        ) from error

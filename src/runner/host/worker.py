@@ -13,8 +13,9 @@ from livekit.agents import AgentServer, JobRequest
 
 from runner.catalog import stamp
 from runner.catalog.breaker import Breakers
-from runner.catalog.catalog import Catalog, NoRoute, RoomRequest, Route
+from runner.catalog.catalog import NoRoute, RoomRequest, Route
 from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
+from runner.catalog.reload import Reload
 from runner.catalog.store import STATE_VARIABLE, Store
 from runner.definition.spec import Backend
 from runner.errors import RunnerError
@@ -36,14 +37,14 @@ class Recording:
 
 
 class Worker:
-    """Serves a catalog on LiveKit; `catalog` may be replaced while it runs.
+    """Serves on LiveKit what `agents` holds at each moment.
 
     `drain` is how long running calls may take to end by themselves, in seconds.
     """
 
     def __init__(
         self,
-        catalog: Catalog,
+        agents: Reload,
         store: Store,
         livekit: Access,
         *,
@@ -51,7 +52,7 @@ class Worker:
         drain: float,
         recording: Recording = Recording(),
     ) -> None:
-        self.catalog = catalog
+        self._agents = agents
         self._livekit = livekit
         self._drain = drain
         self._recording = recording
@@ -101,7 +102,7 @@ class Worker:
             await _finished(serving)
 
     async def _on_request(self, request: JobRequest) -> None:
-        route = self.catalog.route(_room_request(request))
+        route = self._agents.serving.catalog.route(_room_request(request))
         room = {"room": request.room.name}
         if isinstance(route, NoRoute):
             _log.warning("job turned down", extra=room | {"looked_for": route.looked_for})
@@ -134,11 +135,13 @@ class Worker:
         await self._server.aclose()
 
     def _backends(self) -> Sequence[Backend]:
-        return [backend for spec in self.catalog.specs.values() for backend in spec.backends]
+        specs = self._agents.serving.catalog.specs
+        return [backend for spec in specs.values() for backend in spec.backends]
 
     @asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
         work = (
+            self._agents.run(),
             upkeep.keep_records(Records(self._state), self._recording.days),
             Prober(Breakers(self._state), self._backends).run(),
         )
