@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("schema", help="print the JSON Schema of the agent file")
     _add_serve(commands.add_parser("serve", help="answer calls on LiveKit"))
     _add_doctor(commands.add_parser("doctor", help="check everything that a call needs"))
+    _add_status(commands.add_parser("status", help="say which hosts run, and how agents stand"))
     _add_calls(commands.add_parser("calls", help="list the calls that were recorded"))
     return parser
 
@@ -122,6 +123,10 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--drain", type=float, default=60.0, metavar="SECONDS",
         help="how long running calls may go on when the host is told to stop (default: 60)",
     )  # fmt: skip
+    parser.add_argument(
+        "--status-port", type=_port, default=0, metavar="PORT",
+        help="where the status is told on 127.0.0.1 (default: a free port; see runner status)",
+    )  # fmt: skip
     _add_state(parser)
     parser.add_argument(
         "--log-format", choices=("text", "json"), help="default: text in a terminal, else json"
@@ -145,6 +150,15 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     _add_state(parser)
 
 
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ready", action="store_true",
+        help="say only whether a host takes new calls; exit with 0 if one does, else with 1",
+    )  # fmt: skip
+    _add_state(parser)
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
 def _add_calls(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "id", nargs="?", metavar="ID", help="show this call: its id, or how that begins"
@@ -161,3 +175,9 @@ def _days(text: str) -> float:
     if not 0 <= days < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of days")
     return days
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and text.isascii() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return int(text)

@@ -8,6 +8,8 @@ from runner.catalog.catalog import Catalog
 from runner.definition.diagnostics import Diagnostic
 
 Outcome = Literal["applied", "unchanged", "rejected"]
+#: An agent file serves as it is; or its last good revision does; or it was never good.
+State = Literal["serving", "last_good", "broken"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,18 @@ class Standing:
     digest: str | None = None
     since: float | None = None
     rejected: Rejected | None = None
+
+    @property
+    def state(self) -> State:
+        """What of the file serves."""
+        return state(self.digest, self.rejected)
+
+
+def state(digest: str | None, rejected: object) -> State:
+    """Return what of a file serves: by the revision that does, and whether the file is refused."""
+    if digest is None:
+        return "broken"
+    return "serving" if rejected is None else "last_good"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

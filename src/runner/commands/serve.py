@@ -17,7 +17,7 @@ def serve(options: argparse.Namespace) -> int:
 
     Options: `folder` (Path), `worker_name` and `log_format` (str or None), `strict` and `check`
     (bool), `poll` (bool), `drain` (seconds), `state` (Path or None), `record_transcripts` (bool),
-    `keep_calls` (days).
+    `keep_calls` (days), `status_port` (0: any).
 
     Raises:
         RunnerError: there is nothing to serve, or no LiveKit to serve it on.
@@ -65,6 +65,7 @@ def _host(loaded: Loaded, options: argparse.Namespace) -> int:
         livekit,
         name=options.worker_name or "",
         drain=options.drain,
+        status_port=options.status_port,
         recording=Recording(days=options.keep_calls, transcripts=options.record_transcripts),
     )
     asyncio.run(worker.run())

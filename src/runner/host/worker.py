@@ -22,6 +22,7 @@ from runner.errors import RunnerError
 from runner.host import access, job, upkeep
 from runner.host.access import Access
 from runner.host.probe import Prober
+from runner.host.status import Status, served
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ class Recording:
 class Worker:
     """Serves on LiveKit what `agents` holds at each moment.
 
-    `drain` is how long running calls may take to end by themselves, in seconds.
+    `drain` is how long running calls may take to end by themselves, in seconds; `status_port` is
+    where the status is told, 0 for any free port.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Worker:
         *,
         name: str = "",
         drain: float,
+        status_port: int = 0,
         recording: Recording = Recording(),
     ) -> None:
         self._agents = agents
@@ -57,6 +60,7 @@ class Worker:
         self._drain = drain
         self._recording = recording
         self._state = store.state
+        self._status_port = status_port
         self._stop = asyncio.Event()
         # The job processes inherit both.
         os.environ[STATE_VARIABLE] = str(store.state.resolve())
@@ -85,10 +89,10 @@ class Worker:
         """Serve until a signal asks to stop, then let running calls end.
 
         Raises:
-            RunnerError: LiveKit cannot be reached, or refuses the key.
+            RunnerError: LiveKit cannot be reached, or refuses the key; the port is taken.
         """
         await access.check(self._livekit)
-        async with self._background():
+        async with self._background(), served(self._status(), self._status_port):
             await self._serve()
 
     async def _serve(self) -> None:
@@ -133,6 +137,11 @@ class Worker:
         except TimeoutError:
             _log.warning("ending calls", extra={"calls": len(self._server.active_jobs)})
         await self._server.aclose()
+
+    def _status(self) -> Status:
+        return Status(
+            agents=self._agents, server=self._server, state=self._state, url=self._livekit.url
+        )
 
     def _backends(self) -> Sequence[Backend]:
         specs = self._agents.serving.catalog.specs
