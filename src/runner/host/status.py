@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 _ADDRESS = "127.0.0.1"
 _NAMES = (_ADDRESS, "localhost")
+#: Seconds that an answer under way gets when the host ends.
+_LINGER = 1.0
 #: LiveKit's own, until a server has given it one.
 _NO_WORKER = "unregistered"
 
@@ -90,7 +92,8 @@ class Status:
 
     def _calls(self) -> list[dict[str, Any]]:
         """Count the running calls; an agent that is known only by the number may be None yet."""
-        stamps = {one.job.id: stamp.read(one.job.attributes) for one in self.server.active_jobs}
+        jobs = self.server.active_jobs if self.server.id != _NO_WORKER else []
+        stamps = {one.job.id: stamp.read(one.job.attributes) for one in jobs}
         known = {
             call: (one.agent, one.revision)
             for call, one in stamps.items()
@@ -112,7 +115,7 @@ async def served(status: Status, port: int) -> AsyncIterator[None]:
     Raises:
         RunnerError: the port cannot be had.
     """
-    runner = web.AppRunner(_app(status), access_log=None)
+    runner = web.AppRunner(_app(status), access_log=None, shutdown_timeout=_LINGER)
     await runner.setup()
     try:
         with ExitStack() as listed:
@@ -186,7 +189,7 @@ def _agent(standing: Standing) -> dict[str, Any]:
         "rejected": rejected
         and {
             "since": utc(rejected.since),
-            "diagnostics": [finding.as_json() for finding in rejected.diagnostics],
+            "diagnostics": [finding.as_json() for finding in sorted(rejected.diagnostics)],
         },
     }
 
