@@ -56,7 +56,7 @@ class Worker:
         self._livekit = livekit
         self._drain = drain
         self._recording = recording
-        self._state = store.state
+        self._store = store
         self._stop = asyncio.Event()
         # The job processes inherit both.
         os.environ[STATE_VARIABLE] = str(store.state.resolve())
@@ -139,8 +139,9 @@ class Worker:
     async def _background(self) -> AsyncIterator[None]:
         work = (
             self._agents.run(),
-            upkeep.keep_records(Records(self._state), self._recording.days),
-            Prober(Breakers(self._state), self._backends).run(),
+            upkeep.keep_snapshots(self._agents, self._store),
+            upkeep.keep_records(Records(self._store.state), self._recording.days),
+            Prober(Breakers(self._store.state), self._backends).run(),
         )
         tasks = [asyncio.create_task(one) for one in work]
         try:
