@@ -279,12 +279,22 @@ async def test_a_call_tells_its_story_in_the_log(dial: Dial, host: Host) -> None
     ended = await host.wait_log("call ended", room=one.room.name)
     story = [line["message"] for line in host.log if line.get("room") == one.room.name]
     assert story == [
-        "job accepted", "attempting backend", "participant joined", "using agent",
+        "job accepted", "attempting backend", "using agent", "participant joined",
         "backend started", "call ended",
     ]  # fmt: skip
     assert ended["reason"] == "participant_disconnected"
     assert ended["revision"]
     assert ended["seconds"] > 0
+
+
+async def test_the_greeting_and_the_prompt_know_the_caller(
+    dial: Dial, openai_service: OpenAIService
+) -> None:
+    one = await dial("by-name", name="Ada Lovelace")
+    await one.wait_heard(REALTIME)
+    greeting = openai_service.realtime.journal.of("response.create")[0].event["response"]
+    assert "Greet Ada Lovelace by name." in greeting["instructions"]
+    assert "You talk to Ada Lovelace." in realtime_session(openai_service)["instructions"]
 
 
 def in_room(metadata: dict[str, Any]) -> dict[str, Any]:

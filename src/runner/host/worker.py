@@ -5,22 +5,24 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from livekit.agents import AgentServer, JobRequest
 
 from runner.catalog import stamp
+from runner.catalog.announcements import Announcements
 from runner.catalog.breaker import Breakers
-from runner.catalog.catalog import NoRoute, RoomRequest
+from runner.catalog.catalog import NoRoute, RoomRequest, Route
 from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
 from runner.catalog.reload import Reload
 from runner.catalog.store import STATE_VARIABLE, Store
-from runner.definition.spec import Backend
+from runner.definition.spec import AgentSpec, Backend
 from runner.errors import RunnerError
 from runner.host import access, job, upkeep
 from runner.host.access import Access
+from runner.host.announcements import Announcer
 from runner.host.probe import Prober
 
 _log = logging.getLogger(__name__)
@@ -109,14 +111,17 @@ class Worker:
             # Another worker may have the agent.
             await request.reject(terminate=False)
             return
-        fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
+        name, fields = "", room
+        if isinstance(route, Route):
+            name = route.spec.name
+            fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
         if route.ignored:
             ignored = "; ".join(route.ignored)
             _log.warning("ignored what came with the job", extra=fields | {"ignored": ignored})
         # The job process gets this very message; what `accept` is given only reaches the room.
         request.job.attributes.update(stamp.attributes(route))
         _log.info("job accepted", extra=fields | {"because": route.because})
-        await request.accept(name=route.spec.name, attributes=stamp.public(route))
+        await request.accept(name=name, attributes=stamp.public(route))
 
     def _on_registered(self, worker: str, _: object) -> None:
         _log.info("registered worker", extra={"worker": worker, "url": self._livekit.url})
@@ -132,8 +137,10 @@ class Worker:
         await self._server.aclose()
 
     def _backends(self) -> Sequence[Backend]:
-        specs = self._agents.serving.catalog.specs
-        return [backend for spec in specs.values() for backend in spec.backends]
+        return [backend for spec in self._specs().values() for backend in spec.backends]
+
+    def _specs(self) -> Mapping[str, AgentSpec]:
+        return self._agents.serving.catalog.specs
 
     @asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
@@ -142,6 +149,7 @@ class Worker:
             upkeep.keep_snapshots(self._agents, self._store),
             upkeep.keep_records(Records(self._store.state), self._recording.days),
             Prober(Breakers(self._store.state), self._backends).run(),
+            Announcer(Announcements(self._store.state), self._specs).run(),
         )
         tasks = [asyncio.create_task(one) for one in work]
         try:
