@@ -15,7 +15,7 @@ LogFormat = Literal["text", "json"]
 FIELDS = (
     "agent", "revision", "room", "backend", "outcome", "agents", "rejected", "because", "calls",
     "display_name", "ignored", "looked_for", "models", "participant", "reason", "seconds", "since",
-    "temperature", "temperature_sent", "url", "variable", "voice", "worker",
+    "snapshots", "temperature", "temperature_sent", "url", "variable", "voice", "worker",
 )  # fmt: skip
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from runner.catalog import files
@@ -30,6 +30,9 @@ class Entry:
     digest: str | None = None
     since: float | None = None
     rejected: float | None = None
+
+
+_FIELDS = tuple(one.name for one in fields(Entry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,15 @@ class Ledger:
         content = {
             "version": _VERSION,
             "folder": self._name,
-            "agents": {path: asdict(entry) for path, entry in entries.items()},
+            # Not asdict, which takes 50 ms for a thousand.
+            "agents": {
+                path: {name: getattr(entry, name) for name in _FIELDS}
+                for path, entry in entries.items()
+            },
         }
         with files.writing(self.state):
             files.folder(self.state, _FOLDER)
-            files.replace(self._path, json.dumps(content, indent=1), durable=True)
+            files.replace(self._path, json.dumps(content), durable=True)
 
     @property
     def _name(self) -> str:
@@ -103,7 +110,7 @@ def _read(path: Path) -> tuple[str, dict[str, Entry]]:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != _VERSION:
             raise LedgerError(f"{path} was written by another version of voice-runner")
-        entries = {name: Entry(**fields) for name, fields in content["agents"].items()}
+        entries = {name: Entry(**entry) for name, entry in content["agents"].items()}
         return content["folder"], entries
     except OSError as error:
         raise LedgerError(f"cannot read {path}: {error.strerror}") from error

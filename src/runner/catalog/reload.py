@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from runner.catalog.serving import Reloaded, Serving
 from runner.catalog.store import SnapshotError, Store
 from runner.catalog.watch import Watch
 from runner.definition.folder import folder_of
-from runner.definition.loader import Loaded, load
+from runner.definition.loader import AgentFile, Loaded, load
 from runner.definition.spec import AgentSpec
 from runner.errors import RunnerError
 
@@ -55,7 +56,7 @@ class Reload:
         self._trouble = ""
         self._entries = self._remembered()
         self._held = self._recalled()
-        self._held = self._judged(loaded)
+        self._held = self._judged(loaded, {})
         if unsaved := attempt.unsaved(self._held):
             raise RunnerError(unsaved)
         self.serving = self._now_serving(None)
@@ -85,7 +86,8 @@ class Reload:
             if not self._waits():
                 self._cannot(str(error), began)
             return
-        changed = loaded.seen != self._loaded.seen
+        old = self._loaded
+        changed = loaded.agents is not old.agents or loaded.seen != old.seen
         if changed and self._is_unfinished(loaded) and self._waits():
             return
         self._waiting = None
@@ -100,15 +102,17 @@ class Reload:
         loaded = self._loaded
         while True:
             before, loaded = loaded, load([self._path], before=loaded)
-            if loaded.seen == before.seen or time.monotonic() > until:
+            if _is_quiet(before, loaded) or time.monotonic() > until:
                 return loaded
 
     def _is_unfinished(self, loaded: Loaded) -> bool:
         """Tell whether a file is gone, or empty: somebody may be about to write it."""
-        known = self._loaded.seen
-        new = [path for path in loaded.agents if path not in known]
-        old = [path for path, seen in known.items() if seen.size and seen != loaded.seen.get(path)]
-        return not all(map(_has_bytes, new + old))
+        old = self._loaded
+        if old.agents.keys() - loaded.agents.keys():
+            return True
+        new = [path for path in loaded.agents if path not in old.seen]
+        filled = [path for path, seen in old.seen.items() if seen.size]
+        return any(not loaded.seen[path].size for path in new + filled if path in loaded.seen)
 
     def _waits(self) -> bool:
         """Tell whether what is missing still has time to come."""
@@ -123,18 +127,17 @@ class Reload:
 
     def _take(self, loaded: Loaded, began: float) -> None:
         """Put in place what was loaded, as far as it is good and can be stored."""
-        held = self._judged(loaded)
+        held = self._judged(loaded, self._loaded.agents)
         trouble = attempt.unsaved(held)
         if trouble and held == self._held:
             return
         event = attempt.event(self._loaded, loaded, self._held, held, began)
-        gone = {path: self._loaded.agents[path] for path in self._held.keys() - held.keys()}
+        gone = {self._loaded.agents[path].id for path in self._held.keys() - held.keys()}
         self._held, self._loaded, self._trouble = held, loaded, trouble
         self.serving = self._now_serving(event)
+        for agent in gone - self.serving.catalog.specs.keys():
+            self._store.forget(agent)
         attempt.tell(self.serving)
-        for agent in gone.values():
-            if agent.id not in self.serving.catalog.specs:
-                self._store.forget(agent.id)
         self._remember()
 
     def _cannot(self, trouble: str, began: float) -> None:
@@ -147,13 +150,16 @@ class Reload:
         self.serving = replace(self.serving, last=event)
         attempt.tell(self.serving)
 
-    def _judged(self, loaded: Loaded) -> dict[str, Held]:
-        """Return what is held of every agent file by its path, new revisions stored."""
+    def _judged(self, loaded: Loaded, known: Mapping[str, AgentFile]) -> dict[str, Held]:
+        """Return what is held of every agent file by its path, new revisions stored.
+
+        Nothing new is held of those that are `known` as they are.
+        """
         now = time.time()
         held = {}
         for path, agent in loaded.agents.items():
             before = self._held.get(path)
-            if before and not before.unsaved and agent is self._loaded.agents.get(path):
+            if before and not before.unsaved and agent is known.get(path):
                 held[path] = before
             else:
                 held[path] = (before or Held()).after(agent, now, self._store.put)
@@ -212,8 +218,6 @@ class Reload:
         return path.removeprefix(f"{self._folder}{os.sep}")
 
 
-def _has_bytes(path: str) -> bool:
-    try:
-        return os.stat(path).st_size > 0  # noqa: PTH116
-    except OSError:
-        return False
+def _is_quiet(before: Loaded, loaded: Loaded) -> bool:
+    """Tell whether at most one file has changed; one more look is too dear for a single save."""
+    return sum(seen != before.seen.get(path) for path, seen in loaded.seen.items()) <= 1

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +50,22 @@ class Store:
         Raises:
             RunnerError: the state folder cannot be written.
         """
+        digest = self.write(spec)
+        with files.writing(self.state):
+            _keep(self._pointer(spec.id), digest)
+        return digest
+
+    def write(self, spec: AgentSpec) -> str:
+        """Write the snapshot of `spec` if it is not there and whole; return its digest.
+
+        Raises:
+            RunnerError: the state folder cannot be written.
+        """
         text = spec.to_json()
         digest = digest_of(text)
         with files.writing(self.state):
             files.folder(self.state, "agents")
             _keep(self._snapshot(spec.id, digest), text)
-            _keep(self._pointer(spec.id), digest)
         return digest
 
     def sync(self, agent: str, digest: str) -> None:
@@ -112,6 +123,28 @@ class Store:
             raise SnapshotError(f"agent {agent!r} has no current snapshot: {error}") from error
         return self.get(agent, digest)
 
+    def sweep(self, kept: Set[tuple[str, str]], seconds: float) -> int:
+        """Remove snapshots that were not written for so long; return how many were removed.
+
+        Neither those that are `kept` (id and digest) nor an agent's current one is.
+
+        Raises:
+            RunnerError: the state folder cannot be read or written.
+        """
+        latest = time.time() - seconds
+        with files.writing(self.state):
+            old = [path for path in self._folder.glob("*") if _is_older(path, latest)]
+            left = {self._snapshot(agent, digest) for agent, digest in kept | self._pointed()}
+            # A file with a dot was written aside by a process that was killed.
+            return sum(
+                _remove(path, latest)
+                for path in old
+                if path.name[0] == "." or (path.suffix == ".json" and path not in left)
+            )
+
+    def _pointed(self) -> set[tuple[str, str]]:
+        return {(path.stem, path.read_text()) for path in self._folder.glob("*.current")}
+
     def _snapshot(self, agent: str, digest: str) -> Path:
         return self._folder / f"{agent}@{digest}.json"
 
@@ -129,3 +162,22 @@ def _keep(path: Path, text: str) -> None:
     except FileNotFoundError:
         pass
     files.replace(path, text)
+
+
+def _is_older(path: Path, latest: float) -> bool:
+    try:
+        return path.stat().st_mtime < latest
+    except OSError:
+        return False
+
+
+def _remove(path: Path, latest: float) -> bool:
+    """Remove a snapshot unless a host writes it this very moment; tell whether it is gone."""
+    aside = path.with_name(f".{path.name.lstrip('.')}")
+    with suppress(OSError):
+        path.rename(aside)
+        if _is_older(aside, latest):
+            aside.unlink()
+            return True
+        aside.rename(path)
+    return False

@@ -21,7 +21,7 @@ class Folder:
         self.path = path
         self.look = look or Look()
         self._texts: dict[str, TextFile | None] = {}
-        self._noted: dict[str, bytes] = {}
+        self._noted: set[str] = set()
 
     def agent_files(self) -> Iterator[str]:
         """Yield the path of every agent file, in order; `_` and `.` at the beginning hide a name.
@@ -40,14 +40,9 @@ class Folder:
             )
 
     @contextmanager
-    def noting(self, *files: str) -> Iterator[dict[str, bytes]]:
-        """Collect the hashes of `files`, and of all text files that are asked for meanwhile.
-
-        Those that were asked for and are not there are among them.
-        """
-        self._noted = {}
-        for file in files:
-            self._note(file)
+    def noting(self) -> Iterator[set[str]]:
+        """Collect the paths of all text files that are asked for meanwhile, there or not."""
+        self._noted = set()
         yield self._noted
 
     def text_file(self, name: str) -> TextFile | None:
@@ -57,7 +52,7 @@ class Folder:
             ReadError: the file is there and cannot be read as text.
         """
         path = self.path / PurePosixPath(name)
-        self._note(str(path))
+        self._noted.add(str(path))
         if name not in self._texts:
             self._texts[name] = self._read(path)
         return self._texts[name]
@@ -70,13 +65,12 @@ class Folder:
             return None
         return None if file is None else file.text
 
-    def _note(self, file: str) -> None:
-        self._noted[file] = self.look.at(file).content
-
     def _read(self, path: Path) -> TextFile | None:
-        if not path.resolve().is_relative_to(self.path.resolve()) or not path.is_file():
+        seen = self.look.at(str(path))
+        inside = path.resolve().is_relative_to(self.path.resolve())
+        if not inside or not (seen.stat or path.is_file()):
             return None
-        return read_text(path)
+        return read_text(path, self.look.read)
 
 
 def _unreadable(error: OSError) -> None:

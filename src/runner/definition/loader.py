@@ -97,9 +97,9 @@ def load(paths: Sequence[Path], *, workers: int = 1, before: Loaded | None = Non
     """
     look = Look(before.seen if before else None)
     folders = [(Folder(path, look), files) for path, files in _by_folder(paths).items()]
-    if before and _is_as_before(before, look, [file for _, files in folders for file in files]):
-        return replace(before, seen=look.seen)
     known = _still_known(before, look) if before else {}
+    if before and list(known) == list(before.agents) == [f for _, files in folders for f in files]:
+        return replace(before, seen=look.seen)
     agents: list[AgentFile] = []
     findings: list[Diagnostic] = []
     for folder, files in folders:
@@ -112,20 +112,11 @@ def load(paths: Sequence[Path], *, workers: int = 1, before: Loaded | None = Non
     return _loaded(_compare(agents), findings, look)
 
 
-def _is_as_before(before: Loaded, look: Look, files: Sequence[str]) -> bool:
-    return list(before.agents) == files and not _changed(before, look)
-
-
-def _changed(before: Loaded, look: Look) -> set[str]:
-    """Return the files whose content is not what it was."""
-    return {path for path, seen in before.seen.items() if look.at(path).content != seen.content}
-
-
 def _still_known(before: Loaded, look: Look) -> dict[str, AgentFile]:
     """Return the agents that rest on no file that has changed."""
-    changed = _changed(before, look)
+    now = {path: look.at(path).content for path in before.seen}
     known = before.agents.items()
-    return {path: agent for path, agent in known if changed.isdisjoint(agent.read)}
+    return {path: agent for path, agent in known if agent.read.items() <= now.items()}
 
 
 def _loaded(agents: Sequence[AgentFile], findings: Iterable[Diagnostic], look: Look) -> Loaded:
@@ -159,10 +150,10 @@ def _by_folder(paths: Sequence[Path]) -> Mapping[Path, list[str]]:
 
 def _read_defaults(folder: Folder) -> Checked | None:
     path = folder.path / DEFAULTS
-    if not path.exists():
+    if not folder.look.at(str(path)).stat and not path.exists():
         return None
     try:
-        return check_document(Document(read_text(path)), complete=False)
+        return check_document(Document(read_text(path, folder.look.read)), complete=False)
     except ReadError as error:
         return Checked(Document(error.file), {}, (error.finding,))
 
@@ -201,8 +192,10 @@ def _read_agents(files: Sequence[str], folder: Folder, defaults: Checked | None)
 def _read_agent(
     file: str, folder: Folder, defaults: Checked | None, templates: TemplateCheck
 ) -> AgentFile:
-    with folder.noting(file, str(folder.path / DEFAULTS)) as read:
+    with folder.noting() as noted:
         spec, findings, claims = _examine(Path(file), folder, defaults, templates)
+    paths = (file, str(folder.path / DEFAULTS), *sorted(noted))
+    read = {path: folder.look.at(path).content for path in paths}
     return AgentFile(file, Path(file).stem, spec, tuple(findings), claims, read)
 
 
@@ -210,7 +203,7 @@ def _examine(
     file: Path, folder: Folder, defaults: Checked | None, templates: TemplateCheck
 ) -> tuple[AgentSpec | None, list[Diagnostic], dict[Claim, Diagnostic]]:
     try:
-        document = Document(read_text(file))
+        document = Document(read_text(file, folder.look.read))
     except ReadError as error:
         return None, [error.finding], _claims_of_unread(file, error.file)
     under = defaults.root if defaults else {}

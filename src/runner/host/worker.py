@@ -5,22 +5,24 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from livekit.agents import AgentServer, JobRequest
 
 from runner.catalog import stamp
+from runner.catalog.announcements import Announcements
 from runner.catalog.breaker import Breakers
 from runner.catalog.catalog import NoRoute, RoomRequest, Route
 from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
 from runner.catalog.reload import Reload
 from runner.catalog.store import STATE_VARIABLE, Store
-from runner.definition.spec import Backend
+from runner.definition.spec import AgentSpec, Backend
 from runner.errors import RunnerError
 from runner.host import access, job, upkeep
 from runner.host.access import Access
+from runner.host.announcements import Announcer
 from runner.host.probe import Prober
 from runner.host.status import Status, served
 
@@ -59,7 +61,7 @@ class Worker:
         self._livekit = livekit
         self._drain = drain
         self._recording = recording
-        self._state = store.state
+        self._store = store
         self._status_port = status_port
         self._stop = asyncio.Event()
         # The job processes inherit both.
@@ -140,19 +142,23 @@ class Worker:
 
     def _status(self) -> Status:
         return Status(
-            agents=self._agents, server=self._server, state=self._state, url=self._livekit.url
+            agents=self._agents, server=self._server, state=self._store.state, url=self._livekit.url
         )
 
     def _backends(self) -> Sequence[Backend]:
-        specs = self._agents.serving.catalog.specs
-        return [backend for spec in specs.values() for backend in spec.backends]
+        return [backend for spec in self._specs().values() for backend in spec.backends]
+
+    def _specs(self) -> Mapping[str, AgentSpec]:
+        return self._agents.serving.catalog.specs
 
     @asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
         work = (
             self._agents.run(),
-            upkeep.keep_records(Records(self._state), self._recording.days),
-            Prober(Breakers(self._state), self._backends).run(),
+            upkeep.keep_snapshots(self._agents, self._store),
+            upkeep.keep_records(Records(self._store.state), self._recording.days),
+            Prober(Breakers(self._store.state), self._backends).run(),
+            Announcer(Announcements(self._store.state), self._specs).run(),
         )
         tasks = [asyncio.create_task(one) for one in work]
         try:

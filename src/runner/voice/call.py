@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,11 +48,17 @@ async def answer(ctx: JobContext) -> None:
 class Call(Observer):
     """A caller served by one revision of one agent, which was chosen `because` of something.
 
-    `variables` are the ones that the call sets.
+    `variables` are the ones that the call sets. `observers` hear of every backend of the call, the
+    first among them.
     """
 
     def __init__(
-        self, line: Line, spec: AgentSpec, variables: Mapping[str, Any], because: str
+        self,
+        line: Line,
+        spec: AgentSpec,
+        variables: Mapping[str, Any],
+        because: str,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._line = line
         self._spec = spec
@@ -60,7 +66,8 @@ class Call(Observer):
         self._recorder = record.begin(line, spec, because)
         self._stamp_logs()
         self._breakers = Breakers(state_folder())
-        self._failover = Failover(self._passing_over(spec), self._give_up, [self])
+        self._observers = observers
+        self._failover = Failover(self._passing_over(spec), self._give_up, [self, *observers])
         self._conversation: AgentSession[None] | None = None
         self._backend: Backend | None = None
         self._began = time.monotonic()
@@ -105,6 +112,8 @@ class Call(Observer):
         self._stamp_logs(backend=agent.backend.name)
         _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
         self._recorder.entered(agent.backend)
+        for observer in self._observers:
+            observer.entered(agent.backend, 0.0)
         self._conversation = self._built(tools.build(self._words))
         await self._failover.carry(self._conversation, agent, self._words, self._line)
 
