@@ -88,7 +88,7 @@ async def test_the_same_bytes_change_nothing(edits: Reloading) -> None:
     os.utime(edits.folder / "front.yaml")
     event = await edits.next()
     assert (event.outcome, event.agents, event.rejected) == ("unchanged", (), ())
-    assert edits.reload.serving.catalog == serving.catalog
+    assert edits.reload.serving.catalog is serving.catalog
     assert edits.reload.serving.agents == serving.agents
 
 

@@ -59,6 +59,7 @@ class Reload:
         self._held = self._judged(loaded, {})
         if unsaved := attempt.unsaved(self._held):
             raise RunnerError(unsaved)
+        self.serving = Serving(catalog=Catalog({}, files=0))
         self.serving = self._now_serving(None)
         self._remember()
         attempt.tell_last_good(self.serving)
@@ -168,8 +169,11 @@ class Reload:
     def _now_serving(self, event: Reloaded | None) -> Serving:
         agents = self._loaded.agents
         specs = {held.good.spec.id: held.good.spec for held in self._held.values() if held.good}
+        catalog = Catalog(dict(sorted(specs.items())), files=len(agents))
+        # What others have derived from a catalog lives as long as it.
+        same = catalog == self.serving.catalog
         return Serving(
-            catalog=Catalog(dict(sorted(specs.items())), files=len(agents)),
+            catalog=self.serving.catalog if same else catalog,
             agents={path: held.standing(agents[path]) for path, held in self._held.items()},
             last=event,
         )

@@ -6,12 +6,14 @@ import logging
 from runner.catalog import ledger
 from runner.catalog.records import Records
 from runner.catalog.reload import Reload
+from runner.catalog.remote import LastAnswers
 from runner.catalog.store import Store
 from runner.errors import RunnerError
 
 _log = logging.getLogger(__name__)
 
 _DAY = 24 * 3600.0
+_ANSWERS_KEPT = 30 * _DAY
 #: A snapshot may be needed by a call that was accepted when it was last written, and has not begun.
 _KEPT = 2 * _DAY
 
@@ -22,6 +24,14 @@ async def keep_records(records: Records, days: float) -> None:
         removed = await asyncio.to_thread(records.remove_older, days * _DAY)
         if removed:
             _log.info("old records removed", extra={"calls": removed})
+        await asyncio.sleep(_DAY)
+
+
+async def keep_answers(answers: LastAnswers) -> None:
+    """Remove answers that no call has fetched again lately, now and once a day."""
+    while True:
+        if await asyncio.to_thread(answers.remove_older, _ANSWERS_KEPT):
+            _log.info("old answers removed")
         await asyncio.sleep(_DAY)
 
 

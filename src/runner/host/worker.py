@@ -17,6 +17,7 @@ from runner.catalog.breaker import Breakers
 from runner.catalog.catalog import NoRoute, RoomRequest, Route
 from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
 from runner.catalog.reload import Reload
+from runner.catalog.remote import LastAnswers
 from runner.catalog.store import STATE_VARIABLE, Store
 from runner.definition.spec import AgentSpec, Backend
 from runner.errors import RunnerError
@@ -157,6 +158,7 @@ class Worker:
             self._agents.run(),
             upkeep.keep_snapshots(self._agents, self._store),
             upkeep.keep_records(Records(self._store.state), self._recording.days),
+            upkeep.keep_answers(LastAnswers(self._store.state)),
             Prober(Breakers(self._store.state), self._backends).run(),
             Announcer(Announcements(self._store.state), self._specs).run(),
         )
