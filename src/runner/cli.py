@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_chat(commands.add_parser("chat", help="talk with an agent by text"))
     _add_serve(commands.add_parser("serve", help="answer calls on LiveKit"))
     _add_doctor(commands.add_parser("doctor", help="check everything that a call needs"))
+    _add_status(commands.add_parser("status", help="say which hosts run, and how agents stand"))
     _add_calls(commands.add_parser("calls", help="list the calls that were recorded"))
     return parser
 
@@ -122,11 +123,19 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="validate and exit")
     parser.add_argument("--strict", action="store_true", help="start only if all agents are valid")
     parser.add_argument(
+        "--poll", action="store_true",
+        help="look for edits once a second, where the file system tells of none",
+    )  # fmt: skip
+    parser.add_argument(
         "--worker-name", metavar="NAME", help="take only explicit dispatches to NAME"
     )
     parser.add_argument(
         "--drain", type=float, default=60.0, metavar="SECONDS",
         help="how long running calls may go on when the host is told to stop (default: 60)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--status-port", type=_port, default=0, metavar="PORT",
+        help="where the status is told on 127.0.0.1 (default: a free port; see runner status)",
     )  # fmt: skip
     _add_state(parser)
     parser.add_argument(
@@ -151,6 +160,15 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     _add_state(parser)
 
 
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ready", action="store_true",
+        help="say only whether a host takes new calls; exit with 0 if one does, else with 1",
+    )  # fmt: skip
+    _add_state(parser)
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
 def _add_calls(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "id", nargs="?", metavar="ID", help="show this call: its id, or how that begins"
@@ -167,3 +185,9 @@ def _days(text: str) -> float:
     if not 0 <= days < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of days")
     return days
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and text.isascii() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return int(text)

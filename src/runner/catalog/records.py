@@ -3,7 +3,8 @@
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -190,6 +191,16 @@ class Records:
         except OSError:
             return "cut off"
         return "running" if age < _DEAD else "cut off"
+
+    def running(self) -> Iterator[CallRecord]:
+        """Yield the record of every call that goes on."""
+        for path in self.paths():
+            with suppress(OSError, RecordError):
+                # Only a record that is young is worth its reading.
+                if time.time() - path.stat().st_mtime < _DEAD:
+                    record = self.read(path)
+                    if self.ending(path, record) == "running":
+                        yield record
 
     def remove_older(self, seconds: float) -> int:
         """Remove the records that were last written so long ago; return how many were removed."""

@@ -16,8 +16,8 @@ def serve(options: argparse.Namespace) -> int:
     """Serve the agents of `options.folder` until a signal ends it.
 
     Options: `folder` (Path), `worker_name` and `log_format` (str or None), `strict` and `check`
-    (bool), `drain` (seconds), `state` (Path or None), `record_transcripts` (bool), `keep_calls`
-    (days).
+    (bool), `poll` (bool), `drain` (seconds), `state` (Path or None), `record_transcripts` (bool),
+    `keep_calls` (days), `status_port` (0: any).
 
     Raises:
         RunnerError: there is nothing to serve, or no LiveKit to serve it on.
@@ -26,7 +26,7 @@ def serve(options: argparse.Namespace) -> int:
     serious = tuple(finding for finding in loaded.diagnostics if finding.level != "note")
     if serious:
         print(as_text(replace(loaded, diagnostics=serious)), file=sys.stderr)
-    if loaded.has_errors and (options.check or options.strict or not loaded.specs):
+    if loaded.has_errors and (options.check or options.strict):
         return _DIAGNOSTICS
     if options.check:
         return _CLEAN
@@ -39,7 +39,7 @@ def _host(loaded: Loaded, options: argparse.Namespace) -> int:
         import dotenv
 
         from runner import logs
-        from runner.catalog.catalog import Catalog
+        from runner.catalog.reload import Reload
         from runner.catalog.store import Store, state_folder
         from runner.host import access
         from runner.host.worker import Recording, Worker
@@ -56,14 +56,16 @@ def _host(loaded: Loaded, options: argparse.Namespace) -> int:
     livekit = access.from_environment()
     logs.set_up(options.log_format)
     store = Store(state_folder(options.state))
-    for spec in loaded.specs.values():
-        store.put(spec)
+    agents = Reload(options.folder, store, loaded, poll=options.poll)
+    if not agents.serving.catalog.specs:
+        return _DIAGNOSTICS
     worker = Worker(
-        Catalog(loaded.specs, loaded.files),
+        agents,
         store,
         livekit,
         name=options.worker_name or "",
         drain=options.drain,
+        status_port=options.status_port,
         recording=Recording(days=options.keep_calls, transcripts=options.record_transcripts),
     )
     asyncio.run(worker.run())

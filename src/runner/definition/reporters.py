@@ -19,7 +19,7 @@ def as_text(loaded: Loaded) -> str:
 
 def as_json(loaded: Loaded) -> str:
     """Return a JSON list with one object a finding."""
-    return json.dumps([_record(finding) for finding in loaded.diagnostics], indent=2)
+    return json.dumps([finding.as_json() for finding in loaded.diagnostics], indent=2)
 
 
 def as_github(loaded: Loaded) -> str:
@@ -48,10 +48,8 @@ REPORTERS: dict[str, Callable[[Loaded], str]] = {
 
 
 def _with_caret(finding: Diagnostic) -> str:
-    level = "" if finding.level == "error" else f"{finding.level}: "
-    place = f"{finding.path}:{finding.line}:{finding.column}"
-    head = f"{place}: {level}{finding.sentence} [{finding.rule}]"
-    return "\n".join([head, *_quoted(finding)]) if finding.excerpt.strip() else head
+    head = [finding.headline]
+    return "\n".join(head + _quoted(finding) if finding.excerpt.strip() else head)
 
 
 def _quoted(finding: Diagnostic) -> list[str]:
@@ -78,19 +76,6 @@ def _summary(loaded: Loaded) -> str:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
-def _record(finding: Diagnostic) -> dict[str, str | int | None]:
-    return {
-        "path": finding.path,
-        "line": finding.line,
-        "column": finding.column,
-        "end_column": finding.end,
-        "level": finding.level,
-        "rule": finding.rule,
-        "message": finding.message,
-        "suggestion": finding.suggestion,
-    }
 
 
 def _annotation(finding: Diagnostic) -> str:
