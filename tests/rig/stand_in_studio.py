@@ -23,6 +23,19 @@ POLICY = (
 )
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
+FINDING = """agents/front-desk.yaml:11:8: voice 'corale' is not one that openai-realtime has [voice]
+   11 | voice: corale
+      |        ^~~~~~"""
+TOOL = {
+    "name": "check_availability",
+    "description": "Look up free appointments on a day.",
+    "parameters": {
+        "type": "object",
+        "properties": {"day": {"type": "string", "enum": ["monday", "tuesday"]}},
+        "required": ["day"],
+    },
+}
+
 
 def agent(id_: str = "front-desk", **fields: Any) -> dict[str, Any]:
     """Return an agent as `/events` tells of it."""

@@ -36,7 +36,7 @@ export class Transcript {
     this.#latency = null;
     this.#section = make("section", { "aria-label": `Call of ${title}` });
     this.#section.append(
-      make("h3", {}, title, make("span", { class: "when" }, moment(new Date().toISOString()))),
+      make("h2", {}, title, make("span", { class: "when" }, moment(new Date().toISOString()))),
     );
     this.#log.append(this.#section);
     this.#atEnd = true;
