@@ -6,9 +6,10 @@ It needs no network and no key. The recording was made with espeak-ng.
 import asyncio
 from pathlib import Path
 
-from livekit import rtc
 from livekit.agents import Agent, AgentSession
 from livekit.agents.utils.audio import audio_frames_from_file
+
+from runner.voice.line import Line
 
 SENTENCE = (
     "I'm sorry, something went wrong on our side, and this call cannot go on. "
@@ -45,13 +46,13 @@ class LastWords(Agent):
         self.spoken.set()
 
 
-async def speak(session: AgentSession[None], room: rtc.Room | None = None) -> None:
-    """Speak the last words in `session`, which is started in `room` if it has not been yet."""
+async def speak(session: AgentSession[None], line: Line | None = None) -> None:
+    """Speak the last words in `session`, which is started on `line` if it has not been yet."""
     agent = LastWords()
-    if room is None:
+    if line is None:
         session.update_agent(agent)
     else:
-        await session.start(agent, room=room, record=False)
+        await line.start(session, agent)
     for event, seconds in ((agent.entered, _ENTER), (agent.spoken, _SPEAK)):
         try:
             await asyncio.wait_for(event.wait(), seconds)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from livekit.agents import get_job_context
 from livekit.plugins import openai
 
 from runner.definition.spec import (
@@ -12,10 +11,10 @@ from runner.definition.spec import (
     PipelineBackend,
     RealtimeBackend,
 )
-from runner.voice import ending
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.backends.clients import MissingKeyError
 from runner.voice.backends.speech import DEFAULT_TTS, speech_beside, text_to_speech
+from runner.voice.line import Line
 from runner.voice.words import Words
 
 
@@ -39,12 +38,11 @@ class AnnouncementAgent(BackendAgent):
         self._sentence = backend.say
         self._transfer = backend.transfer
 
-    async def open(self, _: Words) -> None:
+    async def open(self, _: Words, line: Line) -> None:
         """Speak to the end, then let the caller go."""
         await self.session.say(self._sentence, allow_interruptions=False)
-        ctx = get_job_context()
-        if self._transfer is None or not await ending.transfer(ctx, self._transfer):
-            await ending.hang_up(ctx, "announced")
+        if self._transfer is None or not await line.transfer(self._transfer):
+            await line.hang_up("announced")
 
 
 def _voice(spec: AgentSpec) -> openai.TTS:
