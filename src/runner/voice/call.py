@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from runner.voice import last_words, record, session, tools
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.failover import Failover, Observer
 from runner.voice.line import Line, RoomLine
-from runner.voice.reasons import UNBUILT
+from runner.voice.reasons import BROKEN, UNLEARNT
 from runner.voice.words import Words
 
 _log = logging.getLogger(__name__)
@@ -61,11 +61,17 @@ def _snapshot(stamped: Stamp) -> AgentSpec:
 class Call(Observer):
     """A caller served by one revision of one agent, which was chosen `because` of something.
 
-    `variables` are the ones that the call sets.
+    `variables` are the ones that the call sets. `observers` hear of every backend of the call, the
+    first among them.
     """
 
     def __init__(
-        self, line: Line, spec: AgentSpec, variables: Mapping[str, Any], because: str
+        self,
+        line: Line,
+        spec: AgentSpec,
+        variables: Mapping[str, Any],
+        because: str,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._line = line
         self._spec = spec
@@ -73,7 +79,8 @@ class Call(Observer):
         self._recorder = record.begin(line, spec, because)
         self._stamp_logs()
         self._breakers = Breakers(state_folder())
-        self._failover = Failover(self._passing_over(spec), self._give_up, [self])
+        self._observers = observers
+        self._failover = Failover(self._passing_over(spec), self._give_up, [self, *observers])
         self._conversation: AgentSession[None] | None = None
         self._backend: Backend | None = None
         self._began = time.monotonic()
@@ -88,6 +95,11 @@ class Call(Observer):
         if caller := await self._line.caller():
             await (self._failover.meet(caller) if agent else self._apologise())
 
+    def break_backend(self) -> None:
+        """Let the backend that has the call fail, so that one hears what follows."""
+        if self._conversation is not None:
+            self._failover.fail(BROKEN)
+
     def entered(self, backend: Backend, seconds: float) -> None:
         """Name the backend that took over in all lines from now on."""
         self._backend = backend
@@ -97,7 +109,7 @@ class Call(Observer):
     def left(self, backend: Backend, reason: str) -> None:
         """Record why the backend was left, and let later calls know."""
         self._recorder.left(backend, reason)
-        if reason not in UNBUILT:
+        if reason not in UNLEARNT:
             self._breakers.failed(backend, reason)
 
     def heard(self, backend: Backend, gap: float) -> None:
@@ -118,6 +130,8 @@ class Call(Observer):
         self._stamp_logs(backend=agent.backend.name)
         _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
         self._recorder.entered(agent.backend)
+        for observer in self._observers:
+            observer.entered(agent.backend, 0.0)
         self._conversation = self._built(tools.build(self._words))
         await self._failover.carry(self._conversation, agent, self._words, self._line)
 

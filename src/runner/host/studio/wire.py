@@ -76,6 +76,11 @@ class Wire:
             if message.type is not WSMsgType.ERROR:
                 yield _read(message)
 
+    async def refuse(self, why: str) -> None:
+        """End a call that cannot begin."""
+        self.tell("ended", reason=why)
+        await self.close()
+
     async def close(self, code: int = WSCloseCode.OK, why: str = "") -> None:
         """Send what waits, for a moment, and close; `why` is for the page."""
         self._ending = True
