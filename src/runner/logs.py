@@ -47,9 +47,9 @@ def set_up(log_format: LogFormat | None = None) -> None:
 
 
 def of_call() -> dict[str, str]:
-    """Return the fields of every line from this context, and from tasks that it starts, from now on.
+    """Return the fields of every line that this context, and tasks that it starts, log from now on.
 
-    They are empty, and may be changed at any time.
+    There are none yet; they may be changed at any time.
     """
     fields: dict[str, str] = {}
     _CALL.set(fields)

@@ -41,7 +41,7 @@ class Worker:
         *,
         name: str = "",
         drain: float,
-        recording: Recording = Recording(),
+        recording: Recording,
     ) -> None:
         self.catalog = catalog
         self._livekit = livekit

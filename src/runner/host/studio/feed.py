@@ -42,11 +42,11 @@ class Feed:
         looks = 0
         while not stopped.is_set():
             if serving is not (serving := self._serving()):
-                wire.tell(**shown.agents(serving))
+                wire.send(shown.agents(serving))
             if looks % _LOOKS_A_RECORD == 0:
                 running = await asyncio.to_thread(self._records.running)
                 if calls != (calls := shown.calls(running)):
-                    wire.tell(**calls)
+                    wire.send(calls)
             looks += 1
             await asyncio.sleep(_LOOK)
         await wire.close(WSCloseCode.GOING_AWAY)

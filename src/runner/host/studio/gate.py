@@ -27,7 +27,7 @@ HEADERS = {
     "Server": "voice-runner",
 }
 
-_Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Gate:
@@ -47,10 +47,10 @@ class Gate:
         app.on_response_prepare.append(_add_headers)
 
     @web.middleware
-    async def _check(self, request: web.Request, answer: _Answer) -> web.StreamResponse:
+    async def _check(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         if refusal := self._refusal(request):
             return web.Response(status=403, text=f"{refusal}\n")
-        response = await answer(request)
+        response = await handler(request)
         if self.token and "token" in request.query and not response.prepared:
             response.set_cookie(_COOKIE, self.token, httponly=True, samesite="Strict")
         return response

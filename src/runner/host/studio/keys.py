@@ -12,9 +12,7 @@ _VOICE = "OPENAI_API_KEY"
 
 def missing(spec: AgentSpec, environment: Mapping[str, str] = os.environ) -> str | None:
     """Return a variable without which no backend of `spec` can be built; None if one can be."""
-    wanted = [
-        key_variables(backend) or [_VOICE] * (not parts(backend)) for backend in spec.backends
-    ]
+    wanted = [key_variables(one) if parts(one) else [_VOICE] for one in spec.backends]
     lacking = [[name for name in names if not environment.get(name)] for names in wanted]
     return lacking[0][0] if lacking and all(lacking) else None
 

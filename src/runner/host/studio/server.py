@@ -133,7 +133,7 @@ class Studio:
 
     def _revision(self, agent: str) -> str | None:
         spec = self._agents.serving.catalog.specs.get(agent)
-        return spec and spec.digest
+        return None if spec is None else spec.digest
 
 
 async def _warm() -> None:

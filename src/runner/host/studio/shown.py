@@ -47,17 +47,22 @@ def calls(records: Iterable[CallRecord]) -> dict[str, Any]:
 
 def _standing(standing: Standing) -> dict[str, Any]:
     rejected = standing.rejected
-    good = standing.digest is not None
-    since = standing.since if good else rejected and rejected.since
+    since = rejected.since if rejected and standing.since is None else standing.since
     return {
         "id": standing.id,
         "name": standing.name,
         "file": standing.path,
-        "state": "serving" if rejected is None else "last_good" if good else "broken",
+        "state": _state(standing),
         "since": None if since is None else _utc(since),
         "revision": standing.digest,
         "findings": [with_caret(finding) for finding in rejected.diagnostics] if rejected else [],
     }
+
+
+def _state(standing: Standing) -> str:
+    if standing.rejected is None:
+        return "serving"
+    return "broken" if standing.digest is None else "last_good"
 
 
 _NOTHING: dict[str, Any] = {

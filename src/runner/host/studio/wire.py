@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -51,9 +51,13 @@ class Wire:
         """What the server's handler returns in the end."""
         return self._socket
 
-    def tell(self, kind: str, **fields: Any) -> None:
+    def tell(self, kind: str, /, **fields: Any) -> None:
+        """Send one event of this kind."""
+        self.send({"type": kind, **fields})
+
+    def send(self, event: Mapping[str, Any]) -> None:
         """Send one event; a page that lets too many of them wait is given up."""
-        self._put(json.dumps({"type": kind, **fields}, ensure_ascii=False))
+        self._put(json.dumps(event, ensure_ascii=False))
 
     async def play(self, pcm: bytes) -> None:
         """Send sound, once there is room for it."""
