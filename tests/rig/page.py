@@ -17,6 +17,7 @@ from .caller import FRAME_SECONDS, Caller
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+ENDS = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING)
 FRAME = 2 * round(sound.RATE * FRAME_SECONDS)
 
 
@@ -44,7 +45,6 @@ class Page(Caller):
         super().__init__(identity)
         self.events: list[tuple[float, dict[str, Any]]] = []
         self.closed: tuple[int | None, str] | None = None
-        self.last_sound = 0.0
         self._http = aiohttp.ClientSession()
         self._buffer = bytearray()
         self._segment = Segment(1)
@@ -68,7 +68,9 @@ class Page(Caller):
             if event["type"] == type_ and fields.items() <= event.items()
         ]
 
-    async def wait_event(self, type_: str, *, within: float = 10.0, **fields: Any) -> dict[str, Any]:
+    async def wait_event(
+        self, type_: str, *, within: float = 10.0, **fields: Any
+    ) -> dict[str, Any]:
         """Return the first event of a type that has these fields."""
         return await self._wait(
             lambda: next(iter(self.of(type_, **fields)), None), within, f"{type_} {fields}"
@@ -106,15 +108,14 @@ class Page(Caller):
         await self._http.close()
 
     async def _receive(self) -> None:
-        async for message in self._socket:
+        while (message := await self._socket.receive()).type not in ENDS:
             if isinstance(message.data, bytes):
                 self._buffer += message.data
                 self._segment.pushed += len(message.data)
-                self.last_sound = self.now
                 assert len(message.data) <= sound.RATE // 5
             else:
                 await self._take(json.loads(message.data))
-        self.closed = (self._socket.close_code, self._socket.close_reason or "")
+        self.closed = (self._socket.close_code, str(message.extra or ""))
         await self._tell()
 
     async def _take(self, event: dict[str, Any]) -> None:

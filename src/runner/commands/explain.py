@@ -60,7 +60,7 @@ def _path_of(agent: str) -> Path:
 
 
 def _variables(spec: AgentSpec, room: str, assignments: list[str]) -> Mapping[str, Any]:
-    route = Catalog({spec.id: spec}, files=1).route(RoomRequest(room=room))
+    route = Catalog({spec.id: spec}, files=1).route(RoomRequest(room=room, number=""))
     given = dict(route.variables) if isinstance(route, Route) else {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
@@ -82,6 +82,7 @@ def _record(spec: AgentSpec, names: prompt.Names) -> dict[str, Any]:
         "name": spec.name,
         "revision": spec.digest,
         "rooms": list(spec.answers.rooms),
+        "numbers": list(spec.answers.numbers),
         "variables": {name: names[name] for name in spec.variables},
         "instructions": prompt.instructions(spec, names),
         "greeting": {"say": greeting.say, "generate": greeting.generate},
@@ -136,7 +137,7 @@ def _as_text(record: Mapping[str, Any]) -> str:
     words = greeting["say"] or greeting["generate"]
     blocks = [
         f"{record['agent']} ({record['name']}), revision {record['revision']}",
-        f"answers rooms {', '.join(record['rooms'])}",
+        *(f"answers {by} {', '.join(record[by])}" for by in ("rooms", "numbers") if record[by]),
         *(f"  {name} = {json.dumps(value)}" for name, value in record["variables"].items()),
         "\ninstructions",
         _indented(record["instructions"]),

@@ -2,25 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
 
 from runner.catalog.records import Records
 
 _log = logging.getLogger(__name__)
 
 _DAY = 24 * 3600.0
-
-
-@asynccontextmanager
-async def beside(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do this work in the background."""
-    tasks = [asyncio.create_task(one) for one in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 async def keep_records(records: Records, days: float) -> None:

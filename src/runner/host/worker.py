@@ -5,21 +5,17 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from livekit.agents import AgentServer, JobRequest
 
 from runner.catalog import stamp
-from runner.catalog.breaker import Breakers
-from runner.catalog.catalog import Catalog, NoRoute, RoomRequest
-from runner.catalog.records import Records
+from runner.catalog.catalog import Catalog, NoRoute, RoomRequest, Route
 from runner.catalog.store import Store
-from runner.definition.spec import Backend
 from runner.errors import RunnerError
-from runner.host import access, job, upkeep
+from runner.host import access, chores, job
 from runner.host.access import Access
-from runner.host.probe import Prober
 from runner.host.recording import Recording
 
 _log = logging.getLogger(__name__)
@@ -77,9 +73,8 @@ class Worker:
             RunnerError: LiveKit cannot be reached, or refuses the key.
         """
         await access.check(self._livekit)
-        async with upkeep.beside(
-            upkeep.keep_records(Records(self._state), self._recording.days),
-            Prober(Breakers(self._state), self._backends).run(),
+        async with chores.done(
+            self._state, lambda: self.catalog.specs, keep_calls=self._recording.days
         ):
             await self._serve()
 
@@ -101,14 +96,17 @@ class Worker:
             # Another worker may have the agent.
             await request.reject(terminate=False)
             return
-        fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
+        name, fields = "", room
+        if isinstance(route, Route):
+            name = route.spec.name
+            fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
         if route.ignored:
             ignored = "; ".join(route.ignored)
             _log.warning("ignored what came with the job", extra=fields | {"ignored": ignored})
         # The job process gets this very message; what `accept` is given only reaches the room.
         request.job.attributes.update(stamp.attributes(route))
         _log.info("job accepted", extra=fields | {"because": route.because})
-        await request.accept(name=route.spec.name, attributes=stamp.public(route))
+        await request.accept(name=name, attributes=stamp.public(route))
 
     def _on_registered(self, worker: str, _: object) -> None:
         _log.info("registered worker", extra={"worker": worker, "url": self._livekit.url})
@@ -122,9 +120,6 @@ class Worker:
         except TimeoutError:
             _log.warning("ending calls", extra={"calls": len(self._server.active_jobs)})
         await self._server.aclose()
-
-    def _backends(self) -> Sequence[Backend]:
-        return [backend for spec in self.catalog.specs.values() for backend in spec.backends]
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

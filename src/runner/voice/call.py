@@ -16,14 +16,11 @@ from livekit.agents import (
 )
 from livekit.agents.llm import Tool
 
-from runner.catalog import stamp
 from runner.catalog.breaker import Breakers
-from runner.catalog.stamp import Stamp
-from runner.catalog.store import SnapshotError, Store, state_folder
+from runner.catalog.store import state_folder
 from runner.definition.prompt import RoomNames
 from runner.definition.spec import AgentSpec, Backend
-from runner.errors import RunnerError
-from runner.voice import last_words, record, session, tools
+from runner.voice import choice, last_words, record, session, tools
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.failover import Failover, Observer
 from runner.voice.line import Line, RoomLine
@@ -34,28 +31,18 @@ _log = logging.getLogger(__name__)
 
 
 async def answer(ctx: JobContext) -> None:
-    """Serve the room of one LiveKit job with the agent that the host chose for it.
+    """Serve the room of one LiveKit job with the agent that was chosen for it.
 
     Raises:
         RunnerError: the job carries no agent, or no snapshot of it can be read.
     """
-    stamped = stamp.read(ctx.job.attributes) or stamp.read(ctx.token_claims().attributes or {})
-    if stamped is None:
-        raise RunnerError("this job names no agent; only jobs from `runner serve` can be answered")
-    spec = _snapshot(stamped)
+    route = await choice.route(ctx)
+    if route is None:
+        return
     line = RoomLine(ctx)
     # Lets the connection begin: the models are made ready while the network works.
     await asyncio.sleep(0)
-    await Call(line, spec, stamped.variables, stamped.because).run()
-
-
-def _snapshot(stamped: Stamp) -> AgentSpec:
-    store = Store(state_folder())
-    try:
-        return store.get(stamped.agent, stamped.revision)
-    except SnapshotError as error:
-        _log.warning("using the agent's current revision", extra={"reason": str(error)})
-        return store.current(stamped.agent)
+    await Call(line, route.spec, route.variables, route.because).run()
 
 
 class Call(Observer):

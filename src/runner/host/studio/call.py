@@ -62,6 +62,7 @@ async def hold(
 async def _run(call: Call, line: PageLine) -> None:
     try:
         await call.run()
+        line.begin()
     except Exception:  # a task that breaks is silent, and would leave the page with a dead call
         _log.exception("the call broke")
         line.close(_BROKE)

@@ -39,6 +39,7 @@ class PageLine:
         self._synchronizer: TranscriptSynchronizer | None = None
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._ended: Callable[[str], Awaitable[None]] | None = None
+        self._begun = asyncio.Event()
         self._typing: set[asyncio.Task[None]] = set()
 
     async def start(self, session: AgentSession[None], agent: Agent) -> None:
@@ -58,12 +59,14 @@ class PageLine:
         """Return the person at the page, who has pressed the button."""
         return None if self._over.done() else CallerNames(_CALLER)
 
+    def begin(self) -> None:
+        """Take note that the agent has begun: what was typed before waits for that."""
+        self._begun.set()
+
     def type(self, text: str) -> None:
         """Let the agent read `text`, as it reads the chat of a room."""
-        if self._session is None or self._over.done():
-            return
         self._spectator.typed(text)
-        task = asyncio.ensure_future(_read(self._session, text))
+        task = asyncio.create_task(self._read(text))
         self._typing.add(task)
         task.add_done_callback(self._typing.discard)
 
@@ -108,8 +111,9 @@ class PageLine:
         if self._ended is not None:
             await self._ended(await self.over())
 
-
-async def _read(session: AgentSession[None], text: str) -> None:
-    reading = TextInputOptions().text_input_cb(session, TextInputEvent(text=text))
-    if reading is not None:
-        await reading
+    async def _read(self, text: str) -> None:
+        await self._begun.wait()
+        if self._session is not None and not self._over.done():
+            reading = TextInputOptions().text_input_cb(self._session, TextInputEvent(text=text))
+            if reading is not None:
+                await reading

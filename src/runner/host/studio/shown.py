@@ -47,7 +47,7 @@ def calls(records: Iterable[CallRecord]) -> dict[str, Any]:
 
 def _standing(standing: Standing) -> dict[str, Any]:
     rejected = standing.rejected
-    since = rejected.since if rejected and standing.since is None else standing.since
+    since = rejected.since if rejected else standing.since
     return {
         "id": standing.id,
         "name": standing.name,
