@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from rig.host import Host
@@ -23,8 +22,6 @@ def a_studio(folder: Path, *options: str, environment: Mapping[str, str], home: 
     return Host.serve(folder, "--port", "0", *options, environment=environment, home=home)
 
 
-def printed_address(host: Host) -> str:
-    """Return the address that a host has printed, with its token."""
-    found = re.search(r"^the studio is at (\S+)$", host.stdout, re.MULTILINE)
-    assert found, host.stdout
-    return found[1]
+async def printed_address(host: Host) -> str:
+    """Return the address that a host prints, with its token."""
+    return (await host.wait_printed(r"^the studio is at (\S+)\n"))[1]
