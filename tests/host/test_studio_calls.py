@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 AGENTS = Path(__file__).with_name("agents")
 FAILING = Path(__file__).with_name("failing")
+MOVED = """\
+prompt: You say that we have moved.
+backends:
+  - {kind: announcement, say: We have moved., then: {transfer: "+442079460000"}}
+"""
 REALTIME, PIPELINE = 440.0, 880.0
 QUESTION = "What can you do for me?"
 LONG = "This is a long answer that goes on for quite a while, word after word after word."
@@ -43,6 +48,7 @@ def studio(
     agents.mkdir()
     for file in (*AGENTS.glob("*.yaml"), FAILING / "spoken.yaml"):
         (agents / file.name).write_text(file.read_text())
+    (agents / "moved.yaml").write_text(MOVED)
     environment = running_openai_service.environment
     host = a_studio(agents, environment=environment, home=home)
     yield host.start()
@@ -246,18 +252,20 @@ async def test_two_pages_have_a_call_each(dial: Dial) -> None:
     assert one.heard(PIPELINE) == other.heard(REALTIME) == 0
 
 
-async def test_an_announcement_ends_the_call(dial: Dial) -> None:
-    """The sentence is heard to its end before the call is over."""
-    page = await dial("closed")
-    spoken = await page.wait_heard()
+async def test_an_announcement_ends_the_call(dial: Dial, studio: Host) -> None:
+    """The sentence is heard to its end before the call is over; nobody is really transferred."""
+    await studio.wait_log("announcement spoken beforehand", agent="moved")
+    page = await dial("moved")
+    spoken = await page.wait_heard(PIPELINE)
     await page.wait_event("ended", reason="announced")
     assert page.events[-1][0] >= spoken.end - 0.1
-    assert page.of("left", reason="no_key")
+    assert "+442079460000" in page.of("note")[0]["text"]
 
 
-async def test_an_agent_without_its_key_says_which(dial: Dial) -> None:
-    """A call that no backend can carry names the variable."""
-    page = await dial("lost")
+@pytest.mark.parametrize("agent", ["lost", "closed"])
+async def test_an_agent_without_its_key_says_which(dial: Dial, agent: str) -> None:
+    """A call that no model can carry names the variable."""
+    page = await dial(agent)
     ended = await page.wait_event("ended")
     assert ended["reason"].startswith("NO_SUCH_KEY is not set")
     assert page.of("started") == []

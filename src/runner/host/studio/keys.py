@@ -1,4 +1,4 @@
-"""Which agents can only be rehearsed, since no key of any of their backends is there."""
+"""Which agents can only be rehearsed, since no key of the models that they talk with is there."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from runner.catalog.backends import key_variables, parts
 from runner.definition.spec import AgentSpec
 
-#: The key of a voice that nobody has chosen: an announcement's, without other backends.
-_VOICE = "OPENAI_API_KEY"
-
 
 def missing(spec: AgentSpec, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return a variable without which no backend of `spec` can be built; None if one can be."""
-    wanted = [key_variables(one) if parts(one) else [_VOICE] for one in spec.backends]
+    """Return a variable without which `spec` cannot talk; None if one of its backends can.
+
+    Announcements want no key, and are no reason to play nothing but them.
+    """
+    wanted = [key_variables(backend) for backend in spec.backends if parts(backend)]
     lacking = [[name for name in names if not environment.get(name)] for names in wanted]
     return lacking[0][0] if lacking and all(lacking) else None
 
