@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(commands.add_parser("explain", help="show what an agent's file comes to"))
     _add_route(commands.add_parser("route", help="say which agent would answer a room, and why"))
     commands.add_parser("schema", help="print the JSON Schema of the agent file")
+    _add_chat(commands.add_parser("chat", help="talk with an agent by text"))
     _add_serve(commands.add_parser("serve", help="answer calls: on LiveKit, or in the studio"))
     _add_doctor(commands.add_parser("doctor", help="check everything that a call needs"))
     _add_calls(commands.add_parser("calls", help="list the calls that were recorded"))
@@ -86,6 +87,15 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
         help="as if the call brought this variable",
     )  # fmt: skip
     parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _add_chat(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("agent", metavar="AGENT", help="an agent file, or an id in agents/")
+    parser.add_argument(
+        "--say", action="append", default=[], metavar="TEXT",
+        help="say this, and leave after the answer (may be given several times)",
+    )  # fmt: skip
+    _add_state(parser)
 
 
 def _add_folder(parser: argparse.ArgumentParser) -> None:

@@ -5,11 +5,11 @@ import json
 import sys
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from runner.catalog import variables
 from runner.catalog.catalog import Catalog, RoomRequest, Route
+from runner.commands import named
 from runner.definition import prompt
 from runner.definition.diagnostics import near_miss
 from runner.definition.kinds import llm_takes_temperature, llm_temperature, realtime_temperature
@@ -23,6 +23,7 @@ from runner.definition.spec import (
     Part,
     PipelineBackend,
     RealtimeBackend,
+    RehearsalBackend,
 )
 from runner.errors import RunnerError
 
@@ -33,7 +34,7 @@ def explain(options: argparse.Namespace) -> int:
     Raises:
         RunnerError: there is no such agent, or a variable was set that it does not have.
     """
-    loaded = load([_path_of(options.agent)])
+    loaded = load([named.file_of(options.agent)])
     if loaded.has_errors:
         print(as_text(loaded), file=sys.stderr)
         return 1
@@ -45,18 +46,6 @@ def explain(options: argparse.Namespace) -> int:
     record = _record(spec, names)
     print(json.dumps(record, indent=2) if options.format == "json" else _as_text(record))
     return 0
-
-
-def _path_of(agent: str) -> Path:
-    if Path(agent).suffix in (".yaml", ".yml"):
-        return Path(agent)
-    found = sorted(Path("agents").rglob(f"{agent}.y*ml"))
-    if not found:
-        ids = [path.stem for path in Path("agents").rglob("*.y*ml")]
-        close = near_miss(agent, ids)
-        hint = f"; did you mean '{close}'?" if close else ""
-        raise RunnerError(f"there is no agent '{agent}' in agents/{hint}")
-    return found[0]
 
 
 def _variables(spec: AgentSpec, room: str, assignments: list[str]) -> Mapping[str, Any]:
@@ -117,6 +106,8 @@ def _backend(backend: Backend) -> dict[str, Any]:
         case AnnouncementBackend():
             then = {"transfer": backend.transfer} if backend.transfer else "hang_up"
             return common | {"say": backend.say, "then": then}
+        case RehearsalBackend():
+            return common
 
 
 def _part(part: Part) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from runner.definition.kinds import ANNOUNCEMENT, PIPELINE, REALTIME
+from runner.definition.kinds import ANNOUNCEMENT, PIPELINE, REALTIME, REHEARSAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,16 @@ class AnnouncementBackend:
     transfer: str | None
 
 
-Backend = RealtimeBackend | PipelineBackend | AnnouncementBackend
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RehearsalBackend:
+    """The stand-in where no key is there; no file can name it, and no snapshot brings it."""
+
+    kind: str = REHEARSAL
+    name: str = REHEARSAL
+    first_audio_timeout: float = 60.0
+
+
+Backend = RealtimeBackend | PipelineBackend | AnnouncementBackend | RehearsalBackend
 
 _BACKENDS: dict[str, Callable[..., Backend]] = {
     REALTIME: RealtimeBackend,

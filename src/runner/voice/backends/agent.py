@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit import rtc
 from livekit.agents import Agent, ModelSettings
+from livekit.agents.voice.io import TimedString
 
 from runner.definition.spec import Backend, Greeting
 from runner.voice.line import Line
@@ -97,6 +98,14 @@ class BackendAgent(Agent):
     ) -> AsyncIterable[rtc.AudioFrame]:
         """Let the watch hear the voice."""
         return self._heard(Agent.default.tts_node(self, text, model_settings))
+
+    def transcription_node(
+        self, text: AsyncIterable[str | TimedString], model_settings: ModelSettings
+    ) -> AsyncIterable[str | TimedString]:
+        """Let the watch read the words of a call that has no sound."""
+        words = Agent.default.transcription_node(self, text, model_settings)
+        has_sound = self.session.output.audio is not None
+        return words if has_sound or self.watch is None else self.watch.read(words)
 
     def _heard(self, frames: AsyncGenerator[rtc.AudioFrame, None]) -> AsyncIterable[rtc.AudioFrame]:
         return frames if self.watch is None else self.watch.listen(frames)
