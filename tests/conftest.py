@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "livekit: needs livekit-server (tests/rig/setup.sh)")
+    config.addinivalue_line("markers", "chromium: needs Chromium (tests/rig/setup.sh)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "livekit_server" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "livekit_server" in fixtures:
             item.add_marker(pytest.mark.livekit)
+        if "chromium" in fixtures:
+            item.add_marker(pytest.mark.chromium)
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,13 @@ def espeak() -> str:
     return needed(shutil.which("espeak-ng"), "espeak-ng")
 
 
+def chromium() -> str:
+    """Return the path of Chromium."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = (path for name in names if (path := shutil.which(name)))
+    return needed(next(found, None), "Chromium")
+
+
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     """Return a loopback port nobody listens on now."""
     with socket.socket(socket.AF_INET, kind) as probe:
