@@ -17,7 +17,9 @@ from aiohttp import web
 from rig.livekit_server import API_SECRET
 from rig.openai_http import HTTPFault
 from rig.openai_realtime import Fault
+from rig.sound import to_wav, tone
 
+from runner.catalog.announcements import Announcements, announcement
 from runner.catalog.breaker import Breakers
 from runner.cli import main
 from runner.commands.doctor import visit
@@ -61,7 +63,8 @@ ok       backend  openai-pipeline-2 of desk: gpt-4o-mini-tts at http://127.0.0.1
 speaks with the voice coral
 ok       backend  openai-pipeline-2 of desk: whisper-1 at http://127.0.0.1:PORT/v1 \
 understands "Hello"
-ok       backend  announcement-3 of desk: nothing to try
+ok       backend  announcement-3 of desk: not spoken yet; runner serve has it spoken, until then \
+callers hear the built-in sentence
 a call to desk would be answered by openai-realtime-1
 a call to night would be answered by openai-realtime-1
 """
@@ -237,6 +240,65 @@ def test_an_announcement_is_no_answer_unless_it_stands_alone(
         " (openai-realtime-1 failed)",
     ]
     assert found.code == 1
+
+
+def test_whether_an_announcement_was_spoken_beforehand_is_said(
+    online: Path,
+    openai_service: OpenAIService,
+    call_doctor: Callable[..., Visit],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With its recording, without, and without a key for any; doctor has none spoken."""
+    local = os.environ["OPENAI_BASE_URL"]
+    own = f"{{kind: openai-realtime, base_url: '{local}', api_key_env: none}}"
+    write(online, desk=AGENT + f"backends: [openai-realtime, {ANNOUNCEMENT}]\n")
+    write(online, night=AGENT + f"voice: marin\nbackends: [{own}, {ANNOUNCEMENT}]\n")
+    write(online, weekend=AGENT + f"voice: ash\nbackends: [{ANNOUNCEMENT}]\n")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    spec = load([online]).specs["desk"]
+    take, *_ = announcement(spec, spec.backends[-1]).takes
+    Announcements(online.parent / "state").keep(take, to_wav(tone(440, 0.1)))
+    found = call_doctor()
+    assert found.lines("backend  announcement-") == [
+        "ok       backend  announcement-2 of desk: spoken beforehand by gpt-4o-mini-tts with the"
+        " voice coral",
+        "ok       backend  announcement-2 of night: not spoken yet; runner serve has it spoken,"
+        " until then callers hear the built-in sentence",
+        "warning  backend  announcement-1 of weekend: cannot be spoken without a key; set"
+        " OPENAI_API_KEY, until then callers hear the built-in sentence",
+    ]
+    assert not openai_service.http.journal.of("tts")
+
+
+GREETING = "prompt: You help.\ngreeting: Hello.\n"
+
+
+def test_the_speech_of_a_word_for_word_greeting_is_tried(
+    online: Path, openai_service: OpenAIService, call_doctor: Callable[..., Visit]
+) -> None:
+    """It is asked once for all that greet alike, and not for those whose model greets."""
+    only = "backends: [openai-realtime]\n"
+    write(online, desk=GREETING + only, lobby=GREETING + only, night=REALTIME)
+    found = call_doctor()
+    assert len(openai_service.http.journal.of("tts")) == 1
+    assert normalised("\n".join(found.lines("its greeting"))) == (
+        "ok       backend  openai-realtime-1 of desk and 1 more, its greeting: gpt-4o-mini-tts at"
+        " http://127.0.0.1:PORT/v1 speaks with the voice coral"
+    )
+
+
+def test_without_the_speech_of_its_greeting_a_backend_is_lost(
+    online: Path, openai_service: OpenAIService, call_doctor: Callable[..., Visit]
+) -> None:
+    """Another agent that lists the same backend, and lets the model greet, is answered."""
+    openai_service.http.faults = {"tts": HTTPFault("401")}
+    write(online, desk=GREETING + "backends: [openai-realtime]\n", night=REALTIME)
+    found = call_doctor()
+    assert found.lines("failed   backend", "its greeting", "put a valid key into OPENAI_API_KEY")
+    assert found.verdicts == [
+        "a call to desk could not be answered (openai-realtime-1 failed)",
+        "a call to night would be answered by openai-realtime-1",
+    ]
 
 
 def test_a_backend_that_calls_pass_over_has_a_line(

@@ -15,6 +15,7 @@ from runner.definition import kinds
 from runner.definition.examine import sample_arguments
 from runner.definition.freeze import json_schema, percent
 from runner.definition.loader import load
+from runner.definition.phone import e164
 from runner.definition.schema import agent_schema
 from runner.definition.source import Document, plain_value
 from runner.definition.spec import (
@@ -184,6 +185,14 @@ def check_places(document: Document, text: str) -> None:
             if not character.isspace():
                 span = document.inner_span(("prompt",), row, column, 1)
                 assert document.excerpt(span.line)[span.column - 1] == character
+
+
+@given(st.from_regex(r"\+?[0-9]{5,17}|[+0-9 ()/.-]{5,20}", fullmatch=True))
+def test_a_number_is_e164_for_the_schema_as_for_the_routing(text: str) -> None:
+    """What the schema takes is looked up as it stands, and what it proposes instead it takes."""
+    taken = re.compile(agent_schema()["$defs"]["phone-number"]["pattern"]).search
+    assert bool(taken(text)) == (e164(text) == text)
+    assert (proposed := e164(text)) is None or taken(proposed)
 
 
 def test_sample_arguments_fit_their_tool() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,6 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from rig.host import Host
+
+from runner.catalog.announcements import announcement
+from runner.definition.loader import load
+from runner.definition.spec import AnnouncementBackend
 
 if TYPE_CHECKING:
     from rig.caller import Caller
@@ -30,9 +35,27 @@ def host(
     """Serve the module's `AGENTS`, else `agents/`, for all of its tests."""
     agents = getattr(request.module, "AGENTS", AGENTS)
     environment = {**livekit_server.environment, **running_openai_service.environment}
+    # It has announcements spoken as it starts: no fault that an earlier module left may hit that.
+    running_openai_service.reset()
     one = Host.serve(agents, environment=environment, home=tmp_path_factory.mktemp("host"))
-    yield one.start()
-    one.kill()
+    one.start()
+    try:
+        asyncio.run(_announced(one, agents))
+        yield one
+    finally:
+        one.kill()
+
+
+async def _announced(host: Host, agents: Path) -> None:
+    """Wait until every announcement is spoken: from then on the TTS is asked by calls alone."""
+    ways = {
+        announcement(spec, backend)
+        for spec in load([agents]).specs.values()
+        for backend in spec.backends
+        if isinstance(backend, AnnouncementBackend)
+    }
+    if ways:
+        await host.wait_log("announcement spoken beforehand", count=len(ways))
 
 
 @pytest.fixture

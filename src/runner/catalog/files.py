@@ -18,20 +18,19 @@ def folder(state: Path, name: str) -> Path:
     return made
 
 
-def replace(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write `text` aside and rename it to `path`: a killed process leaves the old or the new.
+def replace(path: Path, content: str | bytes, *, durable: bool = False) -> None:
+    """Write `content` aside and rename it to `path`: a killed process leaves the old or the new.
 
-    `durable` waits for the disk, for what must outlive a power cut; it may take a tenth of a
-    second.
+    A text is written as UTF-8. `durable` waits for the disk, for what must outlive a power cut; it
+    may take a tenth of a second.
 
     Raises:
         OSError: it cannot be written.
     """
-    with NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=".", delete=False
-    ) as aside:
+    written = content.encode() if isinstance(content, str) else content
+    with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as aside:
         try:
-            aside.write(text)
+            aside.write(written)
             aside.flush()
             if durable:
                 os.fsync(aside.fileno())

@@ -5,11 +5,11 @@ import json
 import sys
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from runner.catalog import variables
 from runner.catalog.catalog import Catalog, RoomRequest, Route
+from runner.commands import named
 from runner.definition import prompt
 from runner.definition.diagnostics import near_miss
 from runner.definition.kinds import llm_takes_temperature, llm_temperature, realtime_temperature
@@ -23,6 +23,7 @@ from runner.definition.spec import (
     Part,
     PipelineBackend,
     RealtimeBackend,
+    RehearsalBackend,
 )
 from runner.errors import RunnerError
 
@@ -33,7 +34,7 @@ def explain(options: argparse.Namespace) -> int:
     Raises:
         RunnerError: there is no such agent, or a variable was set that it does not have.
     """
-    loaded = load([_path_of(options.agent)])
+    loaded = load([named.file_of(options.agent)])
     if loaded.has_errors:
         print(as_text(loaded), file=sys.stderr)
         return 1
@@ -47,20 +48,8 @@ def explain(options: argparse.Namespace) -> int:
     return 0
 
 
-def _path_of(agent: str) -> Path:
-    if Path(agent).suffix in (".yaml", ".yml"):
-        return Path(agent)
-    found = sorted(Path("agents").rglob(f"{agent}.y*ml"))
-    if not found:
-        ids = [path.stem for path in Path("agents").rglob("*.y*ml")]
-        close = near_miss(agent, ids)
-        hint = f"; did you mean '{close}'?" if close else ""
-        raise RunnerError(f"there is no agent '{agent}' in agents/{hint}")
-    return found[0]
-
-
 def _variables(spec: AgentSpec, room: str, assignments: list[str]) -> Mapping[str, Any]:
-    route = Catalog({spec.id: spec}, files=1).route(RoomRequest(room=room))
+    route = Catalog({spec.id: spec}, files=1).route(RoomRequest(room=room, number=""))
     given = dict(route.variables) if isinstance(route, Route) else {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
@@ -82,6 +71,7 @@ def _record(spec: AgentSpec, names: prompt.Names) -> dict[str, Any]:
         "name": spec.name,
         "revision": spec.digest,
         "rooms": list(spec.answers.rooms),
+        "numbers": list(spec.answers.numbers),
         "variables": {name: names[name] for name in spec.variables},
         "instructions": prompt.instructions(spec, names),
         "greeting": {"say": greeting.say, "generate": greeting.generate},
@@ -116,6 +106,8 @@ def _backend(backend: Backend) -> dict[str, Any]:
         case AnnouncementBackend():
             then = {"transfer": backend.transfer} if backend.transfer else "hang_up"
             return common | {"say": backend.say, "then": then}
+        case RehearsalBackend():
+            return common
 
 
 def _part(part: Part) -> dict[str, str]:
@@ -136,7 +128,7 @@ def _as_text(record: Mapping[str, Any]) -> str:
     words = greeting["say"] or greeting["generate"]
     blocks = [
         f"{record['agent']} ({record['name']}), revision {record['revision']}",
-        f"answers rooms {', '.join(record['rooms'])}",
+        *(f"answers {by} {', '.join(record[by])}" for by in ("rooms", "numbers") if record[by]),
         *(f"  {name} = {json.dumps(value)}" for name, value in record["variables"].items()),
         "\ninstructions",
         _indented(record["instructions"]),

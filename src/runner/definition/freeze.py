@@ -171,4 +171,6 @@ def _answers(draft: Draft) -> Answers:
     rooms = [pattern for _, pattern in draft.items("answers", "rooms")]
     if "rooms" not in answers:
         rooms = [draft.id, f"{draft.id}-*"]
-    return Answers(rooms=tuple(rooms), default=answers.get("default", False))
+    numbers = [number for _, number in draft.items("answers", "numbers")]
+    default = answers.get("default", False)
+    return Answers(rooms=tuple(rooms), numbers=tuple(numbers), default=default)

@@ -4,7 +4,7 @@ SUMMARIES: dict[str, str] = {
     "agent-id": "A file's name is its agent's id: letters, digits, `-` and `_`.",
     "anchors": "An anchor is complete before it is used, and all of them expand to 100 copies at most.",
     "backend-order": "An announcement ends the call, so it stands last.",
-    "claimed": "A room pattern, or all other rooms, belong to one agent.",
+    "claimed": "A room pattern, a phone number, or all other rooms, belong to one agent.",
     "duplicate-id": "No two files in the folder have the same name, in whatever sub-folders.",
     "duplicate-key": "A key stands once in its mapping.",
     "encoding": "A file is UTF-8 text, without control characters.",

@@ -9,6 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from runner.definition.diagnostics import Diagnostic, near_miss
+from runner.definition.phone import e164
 from runner.definition.source import Document, KeyPath
 
 #: A finding, and the place of the value that no later check should read.
@@ -93,7 +94,8 @@ def _describe(document: Document, error: Any) -> Iterator[Finding]:
         case "required":
             yield from _missing_key(document, error, key)
         case "type":
-            yield _wrong_type(document, key, error.instance, [_TYPE_WORDS[error.validator_value]])
+            wanted = [_TYPE_WORDS[error.validator_value]]
+            yield _wrong_type(document, key, error.instance, wanted, meant=_meant(error))
         case "anyOf":
             yield _no_branch(document, error, key)
         case "enum" | "const":
@@ -138,7 +140,17 @@ def _missing_key(document: Document, error: Any, key: KeyPath) -> Iterator[Findi
     yield document.finding(document.key_span(key), "missing-key", message), place
 
 
-def _wrong_type(document: Document, key: KeyPath, value: Any, wanted: list[str]) -> Finding:
+def _meant(error: Any) -> str | None:
+    """Return what a phone number that was written in another way is in E.164."""
+    # A float has lost zeros that were written.
+    if error.schema.get("format") != "e164" or isinstance(error.instance, float):
+        return None
+    return e164(str(error.instance))
+
+
+def _wrong_type(
+    document: Document, key: KeyPath, value: Any, wanted: list[str], *, meant: str | None = None
+) -> Finding:
     if not key:
         return _at_value(document, key, "type", "an agent file is made of 'key: value' lines")
     if value is None:
@@ -149,7 +161,7 @@ def _wrong_type(document: Document, key: KeyPath, value: Any, wanted: list[str])
     if isinstance(value, str) and _TYPE_WORDS["boolean"] in wanted:
         suggestion = _OLD_BOOLEANS.get(value.casefold())
     elif isinstance(value, int | float) and wanted[0] == _TYPE_WORDS["string"]:
-        message += "; put it in quotes"
+        message += f'; put it in quotes: "{meant}"' if meant else "; put it in quotes"
     span = document.value_span(key)
     return document.finding(span, "type", message, suggestion=suggestion), key
 
@@ -191,7 +203,8 @@ def _wrong_form(document: Document, error: Any, key: KeyPath) -> Finding:
         place = (*key, error.instance)
         finding = document.finding(document.key_span(place), "value", message)
         return finding, place
-    return _at_value(document, key, "value", message)
+    span = document.value_span(key)
+    return document.finding(span, "value", message, suggestion=_meant(error)), key
 
 
 def _at_value(document: Document, key: KeyPath, rule: str, message: str) -> Finding:

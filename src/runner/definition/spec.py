@@ -4,9 +4,10 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
-from runner.definition.kinds import ANNOUNCEMENT, PIPELINE, REALTIME
+from runner.definition.kinds import ANNOUNCEMENT, PIPELINE, REALTIME, REHEARSAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,16 @@ class AnnouncementBackend:
     transfer: str | None
 
 
-Backend = RealtimeBackend | PipelineBackend | AnnouncementBackend
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RehearsalBackend:
+    """The stand-in where no key is there; no file can name it, and no snapshot brings it."""
+
+    kind: str = REHEARSAL
+    name: str = REHEARSAL
+    first_audio_timeout: float = 60.0
+
+
+Backend = RealtimeBackend | PipelineBackend | AnnouncementBackend | RehearsalBackend
 
 _BACKENDS: dict[str, Callable[..., Backend]] = {
     REALTIME: RealtimeBackend,
@@ -107,13 +117,18 @@ class ToolStub:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """Which rooms are this agent's: patterns with `*` and `{name}`, or everything left over."""
+    """Which calls are this agent's: by room, by the number that was called, or all left over.
+
+    `rooms` are patterns with `*` and `{name}`, `numbers` are E.164.
+    """
 
     rooms: tuple[str, ...]
+    numbers: tuple[str, ...] = ()
     default: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots: the digest is kept.
+@dataclass(frozen=True, kw_only=True)
 class AgentSpec:
     """One agent, checked and complete: every default filled in, every included template inside.
 
@@ -141,7 +156,7 @@ class AgentSpec:
         """Return the canonical JSON of this spec: sorted keys, no white space, UTF-8 as it is."""
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The first 12 hexadecimal digits of the SHA-256 of the canonical JSON."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
@@ -162,13 +177,16 @@ def spec_from_json(text: str) -> AgentSpec:
                 "turn_taking": TurnTaking(**fields["turn_taking"]),
                 "backends": tuple(_backend(record) for record in fields["backends"]),
                 "tools": tuple(ToolStub(**record) for record in fields["tools"]),
-                "answers": Answers(
-                    rooms=tuple(fields["answers"]["rooms"]), default=fields["answers"]["default"]
-                ),
+                "answers": _answers(fields["answers"]),
             }
         )
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a spec of this version: {error}") from error
+
+
+def _answers(record: dict[str, Any]) -> Answers:
+    lists = {name: tuple(record[name]) for name in ("rooms", "numbers")}
+    return Answers(**record | lists)
 
 
 def _backend(record: dict[str, Any]) -> Backend:

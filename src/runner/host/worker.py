@@ -5,34 +5,22 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from livekit.agents import AgentServer, JobRequest
 
 from runner.catalog import stamp
-from runner.catalog.breaker import Breakers
-from runner.catalog.catalog import Catalog, NoRoute, RoomRequest
-from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
-from runner.catalog.store import STATE_VARIABLE, Store
-from runner.definition.spec import Backend
+from runner.catalog.catalog import Catalog, NoRoute, RoomRequest, Route
+from runner.catalog.store import Store
 from runner.errors import RunnerError
-from runner.host import access, job, upkeep
+from runner.host import access, chores, job
 from runner.host.access import Access
-from runner.host.probe import Prober
+from runner.host.recording import Recording
 
 _log = logging.getLogger(__name__)
 
 _INTERRUPTED = 130
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """What of the calls is kept: for how many days, and whether with what was said."""
-
-    days: float = 30.0
-    transcripts: bool = False
 
 
 class Worker:
@@ -49,7 +37,7 @@ class Worker:
         *,
         name: str = "",
         drain: float,
-        recording: Recording = Recording(),
+        recording: Recording,
     ) -> None:
         self.catalog = catalog
         self._livekit = livekit
@@ -57,9 +45,7 @@ class Worker:
         self._recording = recording
         self._state = store.state
         self._stop = asyncio.Event()
-        # The job processes inherit both.
-        os.environ[STATE_VARIABLE] = str(store.state.resolve())
-        os.environ[TRANSCRIPTS_VARIABLE] = "1" if recording.transcripts else "0"
+        recording.export(store.state)
         # LiveKit's own ways to name a worker, which would silence automatic dispatch unseen.
         for variable in ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE"):
             os.environ.pop(variable, None)
@@ -87,7 +73,9 @@ class Worker:
             RunnerError: LiveKit cannot be reached, or refuses the key.
         """
         await access.check(self._livekit)
-        async with self._background():
+        async with chores.done(
+            self._state, lambda: self.catalog.specs, keep_calls=self._recording.days
+        ):
             await self._serve()
 
     async def _serve(self) -> None:
@@ -108,14 +96,17 @@ class Worker:
             # Another worker may have the agent.
             await request.reject(terminate=False)
             return
-        fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
+        name, fields = "", room
+        if isinstance(route, Route):
+            name = route.spec.name
+            fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
         if route.ignored:
             ignored = "; ".join(route.ignored)
             _log.warning("ignored what came with the job", extra=fields | {"ignored": ignored})
         # The job process gets this very message; what `accept` is given only reaches the room.
         request.job.attributes.update(stamp.attributes(route))
         _log.info("job accepted", extra=fields | {"because": route.because})
-        await request.accept(name=route.spec.name, attributes=stamp.public(route))
+        await request.accept(name=name, attributes=stamp.public(route))
 
     def _on_registered(self, worker: str, _: object) -> None:
         _log.info("registered worker", extra={"worker": worker, "url": self._livekit.url})
@@ -129,22 +120,6 @@ class Worker:
         except TimeoutError:
             _log.warning("ending calls", extra={"calls": len(self._server.active_jobs)})
         await self._server.aclose()
-
-    def _backends(self) -> Sequence[Backend]:
-        return [backend for spec in self.catalog.specs.values() for backend in spec.backends]
-
-    @asynccontextmanager
-    async def _background(self) -> AsyncIterator[None]:
-        work = (
-            upkeep.keep_records(Records(self._state), self._recording.days),
-            Prober(Breakers(self._state), self._backends).run(),
-        )
-        tasks = [asyncio.create_task(one) for one in work]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-from livekit import rtc
 from livekit.agents import AgentSession, CloseEvent
 
 from runner.definition.prompt import CallerNames
 from runner.definition.spec import AgentSpec, AnnouncementBackend, Backend
 from runner.voice.backends.agent import BackendAgent, Opening
 from runner.voice.handover import Handover, unanswered
+from runner.voice.line import Line
 from runner.voice.lineup import Lineup
 from runner.voice.reasons import NOT_ENTERED
 from runner.voice.signs import Failure, Signs
@@ -64,19 +64,20 @@ class Failover:
         return self._lineup.take()
 
     async def carry(
-        self, session: AgentSession[None], agent: BackendAgent, words: Words, room: rtc.Room
+        self, session: AgentSession[None], agent: BackendAgent, words: Words, line: Line
     ) -> None:
         """Start `session` with `agent`, and keep it going with whatever backend can."""
         self._session = session
         self._words = words
+        self._line = line
         self._handover = Handover(session)
         self._signs = Signs(
             session, self._handover, self._failures.put_nowait, self._lineup.carried
         )
         session.on("close", self._on_close)
-        await agent.brief(words)
+        await agent.brief(words, line)
         self._follow(agent)
-        await session.start(agent, room=room, record=False)
+        await line.start(session, agent)
         self._handover.started()
         self._lineup.prepare()
         # Not before: a session that has not started takes no other agent.
@@ -89,6 +90,10 @@ class Failover:
         self._words.caller = caller
         if self._signs.agent is not None:
             await self._signs.agent.begin()
+
+    def fail(self, reason: str) -> None:
+        """Leave the backend that carries the call, as if it had failed for this `reason`."""
+        self._signs.fail(reason)
 
     def _on_close(self, _: CloseEvent) -> None:
         self._signs.stop()
@@ -138,7 +143,7 @@ class Failover:
 
     async def _enter(self, agent: BackendAgent, failure: Failure) -> bool:
         """Hand the conversation to `agent`; tell whether LiveKit took it."""
-        await agent.brief(self._words)
+        await agent.brief(self._words, self._line)
         history = self._handover.history()
         # Otherwise LiveKit drops the calls of all tools that are the session's.
         await agent.update_chat_ctx(history, exclude_invalid_function_calls=False)

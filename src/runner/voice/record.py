@@ -13,7 +13,6 @@ from livekit.agents import (
     AgentSession,
     AgentStateChangedEvent,
     ConversationItemAddedEvent,
-    JobContext,
     ToolExecutionUpdatedEvent,
     UserStateChangedEvent,
 )
@@ -34,6 +33,7 @@ from runner.catalog.records import (
 )
 from runner.catalog.store import state_folder
 from runner.definition.spec import AgentSpec, Backend
+from runner.voice.line import Line
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +46,13 @@ _LATENCIES = (
 _LONGEST_REASON = 200
 
 
-def begin(ctx: JobContext, spec: AgentSpec, because: str) -> "Recorder":
-    """Begin the record of a job's call; `because` is how it was routed."""
+def begin(line: Line, spec: AgentSpec, because: str) -> "Recorder":
+    """Begin the record of the call on `line`; `because` is how it was routed."""
     record = CallRecord(
-        id=ctx.job.id,
+        id=line.id,
         agent=spec.id,
         revision=spec.digest,
-        room=ctx.job.room.name,
+        room=line.room,
         because=because,
         began=utc(time.time()),
     )

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from livekit import rtc
 from livekit.agents import Agent, ModelSettings
+from livekit.agents.voice.io import TimedString
 
 from runner.definition.spec import Backend, Greeting
+from runner.voice.line import Line
 from runner.voice.words import Words
 
 if TYPE_CHECKING:
@@ -53,12 +55,12 @@ class BackendAgent(Agent):
         self.owes_answer = False
         self.entered = asyncio.Event()
         self.watch: Watch | None = None
-        self._words: Words | None = None
+        self._call: tuple[Words, Line] | None = None
         self._begun = False
 
-    async def brief(self, words: Words) -> None:
+    async def brief(self, words: Words, line: Line) -> None:
         """Take the call's instructions, as far as they are known."""
-        self._words = words
+        self._call = words, line
         if (instructions := words.instructions()) != self.instructions:
             await self.update_instructions(instructions)
 
@@ -69,14 +71,16 @@ class BackendAgent(Agent):
 
     async def begin(self) -> None:
         """Say the first words, once both the session and the caller are there."""
-        words = self._words
-        if self._begun or words is None or words.caller is None or not self.entered.is_set():
+        if self._begun or self._call is None or not self.entered.is_set():
+            return
+        words, line = self._call
+        if words.caller is None:
             return
         self._begun = True
-        await self.brief(words)
-        await self.open(words)
+        await self.brief(words, line)
+        await self.open(words, line)
 
-    async def open(self, words: Words) -> None:
+    async def open(self, words: Words, line: Line) -> None:
         """Greet, or take up a conversation that another backend left."""
         if self.opening is Opening.GREET:
             self._greet(words.greeting())
@@ -94,6 +98,14 @@ class BackendAgent(Agent):
     ) -> AsyncIterable[rtc.AudioFrame]:
         """Let the watch hear the voice."""
         return self._heard(Agent.default.tts_node(self, text, model_settings))
+
+    def transcription_node(
+        self, text: AsyncIterable[str | TimedString], model_settings: ModelSettings
+    ) -> AsyncIterable[str | TimedString]:
+        """Let the watch read the words of a call that has no sound."""
+        words = Agent.default.transcription_node(self, text, model_settings)
+        has_sound = self.session.output.audio is not None
+        return words if has_sound or self.watch is None else self.watch.read(words)
 
     def _heard(self, frames: AsyncGenerator[rtc.AudioFrame, None]) -> AsyncIterable[rtc.AudioFrame]:
         return frames if self.watch is None else self.watch.listen(frames)

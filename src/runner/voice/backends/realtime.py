@@ -6,12 +6,13 @@ from livekit.agents import NOT_GIVEN, APIConnectOptions, TurnHandlingOptions
 from livekit.plugins.openai import realtime
 from openai.types.realtime import AudioTranscription
 
+from runner.catalog.backends import speech_beside
 from runner.definition.kinds import realtime_temperature
 from runner.definition.spec import AgentSpec, RealtimeBackend
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.backends.clients import api_key
 from runner.voice.backends.guard import guarded
-from runner.voice.backends.speech import speech_beside, text_to_speech
+from runner.voice.backends.speech import text_to_speech
 
 _TRANSCRIPTION = "gpt-4o-mini-transcribe"
 

@@ -1,0 +1,106 @@
+"""What `runner serve` starts: a worker on LiveKit, the studio, or both."""
+
+import argparse
+import logging
+import os
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.catalog.catalog import Catalog
+from runner.catalog.serving import Rejected, Serving, Standing
+from runner.catalog.store import Store
+from runner.definition.folder import Folder
+from runner.definition.freeze import readable
+from runner.definition.loader import Loaded
+from runner.host.recording import Recording
+from runner.host.studio import alone, keys
+from runner.host.studio.server import Agents, Studio
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanging:
+    """Agents as they were when the host started."""
+
+    serving: Serving
+
+    @classmethod
+    def of(cls, loaded: Loaded, path: Path) -> "Unchanging":
+        """Return what was `loaded` from the folder, or the file, `path`."""
+        now = time.time()
+        files = Folder(path).agent_files() if path.is_dir() else [path]
+        standings = {str(file): _standing(file, loaded, now) for file in files}
+        return cls(Serving(catalog=Catalog(loaded.specs, loaded.files), agents=standings))
+
+
+async def run(agents: Agents, store: Store, options: argparse.Namespace) -> None:
+    """Serve `agents` as the environment and the options of `runner serve` want it, until a signal.
+
+    Raises:
+        RunnerError: LiveKit cannot be used, or there is no port for the studio.
+    """
+    recording = Recording(days=options.keep_calls, transcripts=options.record_transcripts)
+    if not is_on_livekit():
+        _log.info("LIVEKIT_URL is not set: no calls from LiveKit")
+        async with _studio(agents, store, options):
+            await alone.stand_by(agents, store, recording)
+        return
+    from runner.host import access
+    from runner.host.worker import Worker
+
+    worker = Worker(
+        agents.serving.catalog,
+        store,
+        access.from_environment(),
+        name=options.worker_name or "",
+        drain=options.drain,
+        recording=recording,
+    )
+    if not options.studio:
+        await worker.run()
+        return
+    async with _studio(agents, store, options):
+        await worker.run()
+
+
+def is_on_livekit(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether the environment names a LiveKit server."""
+    return bool(environment.get("LIVEKIT_URL"))
+
+
+@asynccontextmanager
+async def _studio(agents: Agents, store: Store, options: argparse.Namespace) -> AsyncIterator[None]:
+    studio = Studio(agents, store.state, host=options.host, port=options.port)
+    async with studio.serve() as address:
+        print(f"the studio is at {address}")
+        specs = agents.serving.catalog.specs.values()
+        if sentence := keys.sentence(keys.missing(spec) for spec in specs):
+            print(sentence)
+        sys.stdout.flush()
+        if not options.no_open and _is_on_a_desktop():
+            # Some browsers return only when they are closed.
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        yield
+
+
+def _is_on_a_desktop() -> bool:
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))
+    )
+    return has_screen and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _standing(file: Path, loaded: Loaded, now: float) -> Standing:
+    spec = loaded.specs.get(file.stem)
+    if spec is not None:
+        return Standing(path=str(file), id=spec.id, name=spec.name, digest=spec.digest, since=now)
+    findings = tuple(one for one in loaded.diagnostics if one.path == str(file))
+    rejected = Rejected(since=now, diagnostics=findings)
+    return Standing(path=str(file), id=file.stem, name=readable(file.stem), rejected=rejected)
