@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,15 +9,13 @@ import pytest_asyncio
 from rig import sound, speech
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
+    from collections.abc import AsyncIterator
 
-    from playwright.async_api import Browser, BrowserContext, Page, Playwright
+    from playwright.async_api import Browser, Playwright
+    from rig.browser import Open
     from rig.stand_in_studio import StandInStudio
 
-    Open = Callable[..., Awaitable[Page]]
-
-SECONDS_OF_QUIET = 1.0
+SECONDS_OF_QUIET = 2.0
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -33,7 +30,7 @@ async def playwright() -> AsyncIterator[Playwright]:
 async def chromium(
     playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Browser]:
-    """Run Chromium; a microphone in it plays a second of silence, then asks a question."""
+    """Run Chromium; its microphone is silent for two seconds, asks a question, and begins again."""
     from rig import browser
 
     question = sound.from_wav(speech.spoken("What do you have on Monday?"))
@@ -57,25 +54,8 @@ async def studio() -> AsyncIterator[StandInStudio]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_page(chromium: Browser, studio: StandInStudio) -> AsyncIterator[Open]:
-    """Open the page; in the end nothing was asked of anyone else, and nothing went wrong in it."""
-    from rig import browser
+    """Open pages of the stand-in; in the end they have asked nobody else, and nothing broke."""
+    from rig.browser import Visits
 
-    contexts: list[BrowserContext] = []
-    strays: list[str] = []
-    errors: list[str] = []
-
-    async def go(address: str = "", **options: object) -> Page:
-        context = await chromium.new_context(**options)  # type: ignore[arg-type]
-        contexts.append(context)
-        await context.add_init_script(path=browser.TAP)
-        page = await context.new_page()
-        page.on("request", lambda r: r.url.startswith(studio.url) or strays.append(r.url))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        await page.goto(studio.url + address)
-        await page.locator("#agents a, .empty h1").first.wait_for(state="attached")
-        return page
-
-    yield go
-    await asyncio.gather(*(context.close() for context in contexts))
-    assert strays == []
-    assert errors == []
+    async with Visits(chromium, studio.url) as visits:
+        yield visits.open

@@ -11,8 +11,9 @@ from .needs import cache_folder, needed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from typing import Self
 
-    from playwright.async_api import Browser, Page, Playwright
+    from playwright.async_api import Browser, BrowserContext, Page, Playwright, Request
 
     from .stand_in_studio import CallEnd, StandInStudio
 
@@ -21,18 +22,52 @@ if TYPE_CHECKING:
 AXE_VERSION = "4.14.1"
 TAP = Path(__file__).with_name("tap.js")
 LOUD = 0.02
+NOTE = 512 / 24_000 # seconds
 
 
 async def launch(playwright: Playwright, microphone: Path) -> Browser:
-    """Start Chromium; every page's microphone plays the WAV file from its beginning, once."""
+    """Start Chromium; every page's microphone plays the WAV file, over and over."""
     return await playwright.chromium.launch(
         executable_path=needs.chromium(),
         args=[
             "--use-fake-ui-for-media-stream",
             "--use-fake-device-for-media-stream",
-            f"--use-file-for-fake-audio-capture={microphone}%noloop",
+            f"--use-file-for-fake-audio-capture={microphone}",
         ],
     )
+
+
+class Visits:
+    """Visits of one server's page; when all are over, nothing must have gone wrong in them."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.url = url
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+        self._wrong: list[str] = []
+
+    async def open(self, address: str = "", **options: Any) -> Page:
+        """Open the page in a profile of its own, and wait for its agents."""
+        context = await self._browser.new_context(**options)
+        self._contexts.append(context)
+        await context.add_init_script(path=TAP)
+        page = await context.new_page()
+        page.on("request", self._see_request)
+        page.on("pageerror", lambda error: self._wrong.append(str(error)))
+        await page.goto(self.url + address)
+        await page.locator("#agents a, .empty h1").first.wait_for(state="attached")
+        return page
+
+    def _see_request(self, request: Request) -> None:
+        if not request.url.startswith(self.url):
+            self._wrong.append(f"asked somebody else: {request.url}")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(context.close() for context in self._contexts))
+        assert self._wrong == []
 
 
 def axe() -> Path:
@@ -64,10 +99,12 @@ async def now(page: Page) -> float:
     return float(await page.evaluate("performance.now() / 1000"))
 
 
-async def wait_tone(page: Page, hz: float, *, within: float = 10.0) -> None:
-    """Wait until a tone has sounded for 0.2 s."""
-    tone = f"window.heard.filter((note) => Math.abs(note.hz - {hz}) < 60).length >= 10"
-    await _wait(page, tone, within)
+async def wait_tone(
+    page: Page, hz: float, *, seconds: float = 0.2, after: float = 0.0, within: float = 10.0
+) -> None:
+    """Wait until a tone has sounded for so many seconds."""
+    notes = f"window.heard.filter((one) => one.at > {after} && Math.abs(one.hz - {hz}) < 60)"
+    await _wait(page, f"{notes}.length * {NOTE} >= {seconds}", within)
 
 
 async def wait_silence(page: Page, *, within: float = 10.0) -> None:

@@ -46,10 +46,10 @@ function takeOfServer(message) {
   show();
 }
 
-function takeOfLine({ connected, pause, refusal }) {
+function takeOfLine({ connected, refusal }) {
   page.connected = connected;
   byId("gone").hidden = connected;
-  say(byId("gonetext"), refusal || `The server is gone. Trying again every ${pause} s.`);
+  say(byId("gonetext"), refusal || "The server is gone. This page keeps trying to reach it.");
   show();
 }
 

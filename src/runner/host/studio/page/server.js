@@ -43,9 +43,8 @@ export class Server {
     const pause = PAUSES[Math.min(this.#tries, PAUSES.length - 1)];
     this.#tries += 1;
     this.#timer = setTimeout(() => this.#open(), pause * 1000);
-    this.#changed({ connected: false, pause, refusal: "" });
     const refusal = await refused();
-    if (refusal !== "" && this.#timer !== 0) this.#changed({ connected: false, pause, refusal });
+    if (this.#timer !== 0) this.#changed({ connected: false, refusal });
   }
 }
 
