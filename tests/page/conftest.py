@@ -21,8 +21,9 @@ SECONDS_OF_QUIET = 2.0
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def playwright() -> AsyncIterator[Playwright]:
     """Run playwright, one for all tests."""
-    api = pytest.importorskip("playwright.async_api")
-    async with api.async_playwright() as running:
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as running:
         yield running
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import needs
-from .needs import cache_folder, needed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
 
     Open = Callable[..., Awaitable[Page]]
 
-AXE_VERSION = "4.14.1"
 TAP = Path(__file__).with_name("tap.js")
 LOUD = 0.02
-NOTE = 512 / 24_000 # seconds
 
 
 async def launch(playwright: Playwright, microphone: Path) -> Browser:
@@ -70,12 +67,6 @@ class Visits:
         assert self._wrong == []
 
 
-def axe() -> Path:
-    """Return axe-core, a script that finds what keeps people with disabilities out."""
-    path = cache_folder() / "node_modules" / "axe-core" / "axe.min.js"
-    return Path(needed(path, f"axe-core {AXE_VERSION}"))
-
-
 async def talk(page: Page, studio: StandInStudio) -> CallEnd:
     """Press Talk and take the call."""
     await page.click("#talk")
@@ -94,6 +85,11 @@ async def sounds(page: Page) -> list[dict[str, float]]:
     return [note for note in notes if note["loud"] > LOUD]
 
 
+async def loud(page: Page) -> float:
+    """Return for how many seconds the page has made a sound."""
+    return sum(note["seconds"] for note in await sounds(page))
+
+
 async def now(page: Page) -> float:
     """Return the time on the clock of `sounds`."""
     return float(await page.evaluate("performance.now() / 1000"))
@@ -104,12 +100,13 @@ async def wait_tone(
 ) -> None:
     """Wait until a tone has sounded for so many seconds."""
     notes = f"window.heard.filter((one) => one.at > {after} && Math.abs(one.hz - {hz}) < 60)"
-    await _wait(page, f"{notes}.length * {NOTE} >= {seconds}", within)
+    await _wait(page, f"{notes}.reduce((sum, one) => sum + one.seconds, 0) >= {seconds}", within)
 
 
 async def wait_silence(page: Page, *, within: float = 10.0) -> None:
     """Wait until nothing has sounded for 0.3 s."""
-    await _wait(page, f"window.heard.slice(-15).every((note) => note.loud < {LOUD})", within)
+    recent = "note.at > performance.now() / 1000 - 0.3"
+    await _wait(page, f"!window.heard.some((note) => {recent} && note.loud > {LOUD})", within)
 
 
 async def _wait(page: Page, true: str, within: float) -> None:
@@ -124,7 +121,7 @@ async def _wait(page: Page, true: str, within: float) -> None:
 
 async def violations(page: Page) -> list[str]:
     """Return what axe finds on the page, a line each."""
-    source = await asyncio.to_thread(axe().read_text, encoding="utf-8")
+    source = await asyncio.to_thread(Path(needs.axe()).read_text, encoding="utf-8")
     await page.evaluate(source)
     found: dict[str, Any] = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the tests run against: espeak-ng, aimock and livekit-server. Safe to run again.
+# Installs what the tests run against: espeak-ng, Chromium, aimock, axe-core and livekit-server.
+# Safe to run again.
 set -euo pipefail
 
 AIMOCK=1.43.0
+AXE=4.14.1
 LIVEKIT=1.13.5
 
 : "${HOME:=$(cd ~ && pwd)}"
@@ -14,26 +16,26 @@ missing() {
   exit 1
 }
 
-install_espeak() {
-  if command -v espeak-ng >/dev/null; then return; fi
-  local apt="apt-get install -y --no-install-recommends espeak-ng"
+# install_from_debian COMMAND PACKAGE WHAT-FOR
+install_from_debian() {
+  if command -v "$1" >/dev/null; then return; fi
+  local apt="apt-get install -y --no-install-recommends $2"
   local as_root=()
   if [ "$(id -u)" != 0 ]; then as_root=(sudo -n); fi
   if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $apt ||
       { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $apt; }
   else
-    missing "espeak-ng is missing: it makes the speech of the test's callers. Install it with:" \
-      "  sudo $apt"
+    missing "$2 is missing: $3. Install it with:" "  sudo $apt"
   fi
 }
 
-install_aimock() {
-  local manifest="$cache/node_modules/@copilotkit/aimock/package.json"
-  if grep -qs "\"version\": \"$AIMOCK\"" "$manifest"; then return; fi
+# install_from_npm PACKAGE VERSION
+install_from_npm() {
+  if grep -qs "\"version\": \"$2\"" "$cache/node_modules/$1/package.json"; then return; fi
   command -v npm >/dev/null ||
     missing "npm is missing: install Node.js 20 or newer with npm, then run this again."
-  npm install --prefix "$cache" --no-audit --no-fund --silent "@copilotkit/aimock@$AIMOCK"
+  npm install --prefix "$cache" --no-audit --no-fund --silent "$1@$2"
 }
 
 install_livekit() {
@@ -51,7 +53,10 @@ install_livekit() {
 }
 
 mkdir -p "$cache"
-install_espeak
-install_aimock
+install_from_debian espeak-ng espeak-ng "it makes the speech of the test's callers"
+command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+  install_from_debian chromium chromium "it shows the studio's page"
+install_from_npm @copilotkit/aimock "$AIMOCK"
+install_from_npm axe-core "$AXE"
 install_livekit
 echo "the test rig is ready"
