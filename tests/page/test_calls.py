@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_segment_is_heard_and_answered_for(
-    open_page: Open, studio: StandInStudio
-) -> None:
+async def test_a_segment_is_heard_and_answered_for(open_page: Open, studio: StandInStudio) -> None:
     """A segment sounds for as long as it is, and the page says so."""
     page = await open_page()
     call = await talk(page, studio)

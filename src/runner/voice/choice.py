@@ -71,13 +71,9 @@ def _called(caller: rtc.RemoteParticipant) -> str:
 
 
 def _introduce(ctx: JobContext, chosen: Route) -> None:
-    """Let the room see who answers, which the host could not when it accepted the job."""
-
-    async def introduce() -> None:
-        await ctx.room.local_participant.set_name(chosen.spec.name)
-        await ctx.room.local_participant.set_attributes(stamp.public(chosen))
-
-    task = asyncio.create_task(introduce())
+    """Let the room see what answers, which the host could not when it accepted the job."""
+    setting = ctx.room.local_participant.set_attributes(stamp.public(chosen))
+    task = asyncio.create_task(setting)
     _introductions.add(task)
     task.add_done_callback(_introductions.discard)
 

@@ -15,7 +15,7 @@ from runner.definition.spec import AgentSpec
 from runner.host.studio.line import PageLine
 from runner.host.studio.spectator import Spectator
 from runner.host.studio.wire import Message, ProtocolError, Wire
-from runner.voice.call import Call
+from runner.voice.call import Call, begin
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ async def hold(
         spectator = Spectator(wire)
         line = PageLine(wire, spectator, fields)
         wire.tell("started", call=line.id, agent=spec.id, revision=spec.digest, rehearsal=False)
-        call = Call(line, spec, {}, BECAUSE, [spectator])
+        call = await begin(line, spec, {}, BECAUSE, [spectator])
         work = (
             _run(call, line),
             _listen(wire, call, line),

@@ -89,6 +89,9 @@ class PageLine:
         """Call `ended` when the call has ended, and wait for it."""
         self._ended = ended
 
+    def introduce(self, name: str) -> None:
+        """Leave the name as the page has it, from the agent's file."""
+
     def stamp(self, fields: dict[str, str]) -> None:
         """Put these fields into every log line of the call."""
         self._fields.clear()
