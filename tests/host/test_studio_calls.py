@@ -232,6 +232,18 @@ async def test_hanging_up_ends_the_call(dial: Dial, studio: Host) -> None:
     assert [turn.text for turn in record.turns] == [None] * len(record.turns)
 
 
+@pytest.mark.parametrize("goes", [True, False])
+async def test_a_call_that_is_over_before_it_has_begun(
+    dial: Dial, studio: Host, goes: bool
+) -> None:
+    """A button that is pressed twice leaves a whole record, and no session behind it."""
+    page = await dial("front-desk")
+    await page.wait_event("started")
+    await (page.leave() if goes else page.tell("hang_up"))
+    assert (await record_of(studio, page)).reason == "participant_disconnected"
+    assert "Traceback" not in studio.stderr
+
+
 async def test_a_page_that_goes_ends_the_call(
     dial: Dial, studio: Host, openai_service: OpenAIService
 ) -> None:
