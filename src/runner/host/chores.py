@@ -30,6 +30,7 @@ async def done(
     work = (
         upkeep.keep_records(Records(state), keep_calls),
         upkeep.keep_answers(LastAnswers(state)),
+        upkeep.keep_breakers(Breakers(state)),
         Prober(Breakers(state), backends).run(),
         Announcer(Announcements(state), agents).run(),
     )
