@@ -141,7 +141,8 @@ async def test_a_barge_in_clears_what_was_not_played(
     dial: Dial, openai_service: OpenAIService
 ) -> None:
     """A caller who speaks over the agent makes it stop; its words end where it was cut."""
-    openai_service.realtime.script = [Tone(" ".join([LONG] * 4), 20.0), Tone("Yes?", 0.5)]
+    whole = " ".join([LONG] * 4)
+    openai_service.realtime.script = [Tone(whole, 20.0), Tone("Yes?", 0.5)]
     page = await dial("front-desk")
     # LiveKit ignores the caller in the agent's first 3 s of speech, for the echo canceller.
     story = await page.wait_heard(REALTIME, seconds=3.3)
@@ -151,7 +152,9 @@ async def test_a_barge_in_clears_what_was_not_played(
     assert page.of("clear")
     cut = page.of("words", who="agent", final=True)[0]
     assert cut["interrupted"]
-    assert 0.1 < len(cut["text"]) / len(LONG) < 1.8
+    assert whole.startswith(cut["text"])
+    # LiveKit can only guess how fast words are spoken.
+    assert 0.05 < len(cut["text"]) / len(whole) < 0.75
 
 
 async def test_a_tool_is_shown_with_arguments_and_result(
