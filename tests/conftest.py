@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "livekit: needs livekit-server (tests/rig/setup.sh)")
     config.addinivalue_line("markers", "chromium: needs Chromium (tests/rig/setup.sh)")
+    config.addinivalue_line("markers", "slow: long or rare; -m 'not slow' leaves it out")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

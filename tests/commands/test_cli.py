@@ -193,6 +193,20 @@ def test_route_says_why_an_agent_is_not_among_them(capsys: pytest.CaptureFixture
     assert "unknown key 'promt'" in complaints
 
 
+def test_explain_shows_what_would_be_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+    """The URL is the one that a call in that room would ask; nothing is asked."""
+    agent = ["explain", "tests/cases/ok/everything.yaml", "--set", "practice=A/B"]
+    printed = outcome([*agent, "--room", "clinic 7"], capsys)[1]
+    url = "https://api.example.com/practices/A%2FB/agents/everything?room=clinic%207"
+    assert f"url             {url}, key from AGENTS_TOKEN" in printed
+    assert "temperature     from settings.temperature" in printed
+    remote = json.loads(outcome([*agent, "--format", "json"], capsys)[1])["remote"]
+    assert remote["url"].endswith("?room={{ room.name }}")
+    assert (remote["key"], remote["timeout"]) == ("from AGENTS_TOKEN", 0.5)
+    plain = outcome(["explain", "front-desk", "--format", "json"], capsys)[1]
+    assert json.loads(plain)["remote"] is None
+
+
 def test_schema_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
     shipped = (ROOT / "schema" / "agent.schema.json").read_text()
     assert outcome(["schema"], capsys)[1] == shipped

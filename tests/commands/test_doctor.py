@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from rig.database import ExampleDatabase
 from rig.livekit_server import API_SECRET
 from rig.openai_http import HTTPFault
 from rig.openai_realtime import Fault
@@ -314,6 +316,41 @@ def test_a_backend_that_calls_pass_over_has_a_line(
         " 2023-11-14T22:13:20.000Z (quota), until a running host finds it well"
     ]
     assert found.code == 0
+
+
+def test_a_database_is_asked_for_what_the_defaults_name(
+    online: Path, call_doctor: Callable[..., Visit], tmp_path: Path
+) -> None:
+    """What a call would have of the row is said; what is not good costs no call."""
+    with ExampleDatabase(tmp_path / "database") as database:
+        shutil.copy(database.agents / "assistant.yaml", online)
+        url = f"http://localhost:{database.port}/api/agent-configs/1"
+        assert call_doctor().lines("remote") == [
+            f"ok       remote   assistant: {url} has"
+            " name, prompt, response_length, temperature, voice"
+        ]
+        database.edit("UPDATE agent_configs SET voice_model = 'corale' WHERE id = 1")
+        then = "calls take the rest from its last good answer, else from the file"
+        assert call_doctor().lines("remote") == [
+            f"warning  remote   assistant: {url} has name, prompt, response_length, temperature;"
+            f" not good: voice: voice; {then}"
+        ]
+    found = call_doctor()
+    assert found.lines("remote") == [
+        f"warning  remote   assistant: {url} has nothing; not good: unreachable; {then}"
+    ]
+    assert found.verdicts == ["a call to assistant would be answered by openai-realtime-1"]
+    assert found.code == 0
+
+
+def test_the_token_of_a_database_is_a_setting(
+    online: Path, call_doctor: Callable[..., Visit]
+) -> None:
+    remote = "remote: {url: 'http://127.0.0.1:9/1', api_key_env: DB_TOKEN, fields: {name: name}}\n"
+    write(online, desk=REALTIME + remote)
+    found = call_doctor()
+    assert found.lines("warning  setting  DB_TOKEN is not set")
+    assert found.lines("warning  remote   desk", "has nothing; not good: no_key")
 
 
 def test_a_missing_key_is_named(

@@ -141,7 +141,8 @@ async def test_a_barge_in_clears_what_was_not_played(
     dial: Dial, openai_service: OpenAIService
 ) -> None:
     """A caller who speaks over the agent makes it stop; its words end where it was cut."""
-    openai_service.realtime.script = [Tone(" ".join([LONG] * 4), 20.0), Tone("Yes?", 0.5)]
+    whole = " ".join([LONG] * 4)
+    openai_service.realtime.script = [Tone(whole, 20.0), Tone("Yes?", 0.5)]
     page = await dial("front-desk")
     # LiveKit ignores the caller in the agent's first 3 s of speech, for the echo canceller.
     story = await page.wait_heard(REALTIME, seconds=3.3)
@@ -151,7 +152,9 @@ async def test_a_barge_in_clears_what_was_not_played(
     assert page.of("clear")
     cut = page.of("words", who="agent", final=True)[0]
     assert cut["interrupted"]
-    assert 0.1 < len(cut["text"]) / len(LONG) < 1.8
+    assert whole.startswith(cut["text"])
+    # LiveKit can only guess how fast words are spoken.
+    assert 0.05 < len(cut["text"]) / len(whole) < 0.75
 
 
 async def test_a_tool_is_shown_with_arguments_and_result(
@@ -232,6 +235,18 @@ async def test_hanging_up_ends_the_call(dial: Dial, studio: Host) -> None:
     assert [turn.text for turn in record.turns] == [None] * len(record.turns)
 
 
+@pytest.mark.parametrize("goes", [True, False])
+async def test_a_call_that_is_over_before_it_has_begun(
+    dial: Dial, studio: Host, goes: bool
+) -> None:
+    """A button that is pressed twice leaves a whole record, and no session behind it."""
+    page = await dial("front-desk")
+    await page.wait_event("started")
+    await (page.leave() if goes else page.tell("hang_up"))
+    assert (await record_of(studio, page)).reason == "participant_disconnected"
+    assert "Traceback" not in studio.stderr
+
+
 async def test_a_page_that_goes_ends_the_call(
     dial: Dial, studio: Host, openai_service: OpenAIService
 ) -> None:
@@ -263,12 +278,21 @@ async def test_an_announcement_ends_the_call(dial: Dial, studio: Host) -> None:
 
 
 @pytest.mark.parametrize("agent", ["lost", "closed"])
-async def test_an_agent_without_its_key_says_which(dial: Dial, agent: str) -> None:
-    """A call that no model can carry names the variable."""
+async def test_an_agent_without_its_key_is_rehearsed(dial: Dial, agent: str) -> None:
+    """The stand-in says what it is, and the page is to speak what it says."""
     page = await dial(agent)
-    ended = await page.wait_event("ended")
-    assert ended["reason"].startswith("NO_SUCH_KEY is not set")
-    assert page.of("started") == []
+    said = await page.wait_event("say", segment=1)
+    assert "This is a rehearsal" in said["text"]
+    assert page.of("started")[0]["rehearsal"]
+    assert page.of("backend") == [
+        {"type": "backend", "name": "rehearsal", "kind": "rehearsal", "gap": None}
+    ]
+    await page.tell("played", segment=1, seconds=2.0, interrupted=False)
+    await page.type("check availability on monday")
+    await page.wait_event("clear", segment=1)
+    await page.wait_event("say", segment=2)
+    await page.tell("hang_up")
+    await page.wait_event("ended")
 
 
 async def test_an_unknown_agent_is_said(dial: Dial) -> None:

@@ -33,7 +33,9 @@ def agents() -> list[dict[str, object]]:
         agent("assistant", description="A helpful assistant."),
         agent("front-desk", name="Harbour Dental", prompt=PROMPT, tools=[TOOL]),
         agent("parcel-line", state="last_good", findings=[FINDING]),
-        agent("night-desk", state="broken", findings=[FINDING], backends=[], prompt="", greeting=""),
+        agent(
+            "night-desk", state="broken", findings=[FINDING], backends=[], prompt="", greeting=""
+        ),
     ]
 
 

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_segment_is_heard_and_answered_for(
-    open_page: Open, studio: StandInStudio
-) -> None:
+async def test_a_segment_is_heard_and_answered_for(open_page: Open, studio: StandInStudio) -> None:
     """A segment sounds for as long as it is, and the page says so."""
     page = await open_page()
     call = await talk(page, studio)
@@ -104,7 +102,8 @@ async def test_each_segment_is_answered_once(open_page: Open, studio: StandInStu
     fifth = await call.speak(sound.tone(440, 0.1))
     answers = await call.received("played", count=6)
     assert [(one["segment"], one["interrupted"]) for one in answers] == [
-        (first, False), (second, True), (third, False), (fourth - 1, True), (fourth, True), (fifth, False),
+        (first, False), (second, True), (third, False),
+        (fourth - 1, True), (fourth, True), (fifth, False),
     ]  # fmt: skip
     assert answers[4]["seconds"] == 0
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+
 async def lines(page: Page) -> list[str]:
     """Return the transcript, a line each."""
     found: list[str] = await page.locator(".line, .event").all_inner_texts()
@@ -77,7 +78,7 @@ async def test_an_edit_shows_by_itself(open_page: Open, studio: StandInStudio) -
 
 
 async def test_a_transcript(open_page: Open, studio: StandInStudio) -> None:
-    """Words come as they are spoken; what is cut, used, late or failed over is told in its place."""
+    """Words come as they are spoken; what is cut, used or failed over is told in its place."""
     page = await open_page()
     call = await talk(page, studio)
     for text in ("Hello", "Hello there,", "Hello there, how"):
@@ -152,7 +153,8 @@ async def test_live_calls(open_page: Open, studio: StandInStudio) -> None:
     await studio.tell()
     await page.locator("#calls li").nth(2).wait_for()
     assert await page.locator("#calls .where").all_inner_texts() == [
-        "this page · openai-realtime", "another page · openai-realtime", "LiveKit · openai-realtime",
+        "this page · openai-realtime", "another page · openai-realtime",
+        "LiveKit · openai-realtime",
     ]  # fmt: skip
     assert await page.locator("#calls .name").all_inner_texts() == [
         "Front Desk", "Front Desk", "gone",
@@ -256,7 +258,16 @@ async def test_nothing_is_taken_for_html(open_page: Open, studio: StandInStudio)
     await shown(page, ".ended", HTML)
     assert await page.evaluate("document.querySelectorAll('img, script').length") == before
     assert await page.title() == f"{HTML} · Studio"
-    for place in ("h1", ".said", ".tool code", ".failover", ".note", ".prompt", "#findings", ".tools"):
+    for place in (
+        "h1",
+        ".said",
+        ".tool code",
+        ".failover",
+        ".note",
+        ".prompt",
+        "#findings",
+        ".tools",
+    ):
         await shown(page, place, HTML)
 
 

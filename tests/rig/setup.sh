@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests run against: espeak-ng, Chromium, aimock, axe-core and livekit-server.
-# Safe to run again.
+# Installs what the tests run against: espeak-ng, curl, sqlite3, Chromium, aimock, axe-core and
+# livekit-server. Safe to run again.
 set -euo pipefail
 
 AIMOCK=1.43.0
@@ -16,17 +16,17 @@ missing() {
   exit 1
 }
 
-# install_from_debian COMMAND PACKAGE WHAT-FOR
-install_from_debian() {
-  if command -v "$1" >/dev/null; then return; fi
-  local apt="apt-get install -y --no-install-recommends $2"
+install_package() {
+  local name=$1 purpose=$2
+  if command -v "$name" >/dev/null; then return; fi
+  local apt="apt-get install -y --no-install-recommends $name"
   local as_root=()
   if [ "$(id -u)" != 0 ]; then as_root=(sudo -n); fi
   if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $apt ||
       { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $apt; }
   else
-    missing "$2 is missing: $3. Install it with:" "  sudo $apt"
+    missing "$name is missing: $purpose. Install it with:" "  sudo $apt"
   fi
 }
 
@@ -53,9 +53,11 @@ install_livekit() {
 }
 
 mkdir -p "$cache"
-install_from_debian espeak-ng espeak-ng "it makes the speech of the test's callers"
+install_package espeak-ng "it makes the speech of the test's callers"
+install_package curl "the README of examples/database shows it"
+install_package sqlite3 "the README of examples/database shows it"
 command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
-  install_from_debian chromium chromium "it shows the studio's page"
+  install_package chromium "it shows the studio's page"
 install_from_npm @copilotkit/aimock "$AIMOCK"
 install_from_npm axe-core "$AXE"
 install_livekit

@@ -73,6 +73,7 @@ def _record(spec: AgentSpec, names: prompt.Names) -> dict[str, Any]:
         "rooms": list(spec.answers.rooms),
         "numbers": list(spec.answers.numbers),
         "variables": {name: names[name] for name in spec.variables},
+        "remote": _remote(spec, names),
         "instructions": prompt.instructions(spec, names),
         "greeting": {"say": greeting.say, "generate": greeting.generate},
         "backends": [_backend(backend) for backend in spec.backends],
@@ -80,6 +81,22 @@ def _record(spec: AgentSpec, names: prompt.Names) -> dict[str, Any]:
             {"name": t.name, "description": t.description, "parameters": t.parameters}
             for t in spec.tools
         ],
+    }
+
+
+def _remote(spec: AgentSpec, names: prompt.Names) -> dict[str, Any] | None:
+    if spec.remote is None:
+        return None
+    try:
+        url = prompt.url(spec, spec.remote.url, names)
+    except prompt.RenderError:
+        # Without a room its name is empty.
+        url = spec.remote.url
+    return {
+        "url": url,
+        "key": f"from {spec.remote.api_key_env}" if spec.remote.api_key_env else "none",
+        "timeout": spec.remote.timeout,
+        "fields": dict(spec.remote.fields),
     }
 
 
@@ -140,6 +157,9 @@ def _as_text(record: Mapping[str, Any]) -> str:
     for tool in record["tools"]:
         blocks += [f"\ntool {tool['name']}: {tool['description']}"]
         blocks += [_indented(json.dumps(tool["parameters"], indent=2))]
+    if remote := record["remote"]:
+        blocks += ["\nremote: fetched when a call starts, in place of the above"]
+        blocks += _remote_lines(remote)
     return "\n".join(blocks)
 
 
@@ -158,6 +178,12 @@ def _backend_lines(backend: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {'then':<12} {_then(backend['then'])}")
     lines.append(f"  {'first audio':<12} within {backend['first_audio_timeout']:g} s")
     return lines
+
+
+def _remote_lines(remote: Mapping[str, Any]) -> list[str]:
+    lines = [f"  {'url':<15} {remote['url']}, key {remote['key']}"]
+    lines.append(f"  {'timeout':<15} {remote['timeout']:g} s")
+    return lines + [f"  {key:<15} from {path}" for key, path in remote["fields"].items()]
 
 
 def _then(then: Any) -> str:

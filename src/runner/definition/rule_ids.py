@@ -13,6 +13,7 @@ SUMMARIES: dict[str, str] = {
     "parameter": "A parameter's pattern is a regular expression, and its own examples fit it.",
     "prompt-file": "The prompt's file is there and has text in it.",
     "range": "A number lies within its bounds.",
+    "remote-url": "With the defaults a remote URL is one, and no value leaves its place in it.",
     "room-pattern": "What a room pattern captures is one of the agent's variables.",
     "second-document": "A file holds one document.",
     "size": "A text or a list is neither empty nor endless.",

@@ -30,7 +30,13 @@ _SIZES = {
     "maxLength": "must have at most {} characters",
     "minItems": "must not be empty",
     "maxItems": "must have at most {} entries",
+    "minProperties": "must not be empty",
 }
+#: The rule that each keyword of JSON Schema belongs to, for the value of one key.
+_RULES = {
+    "type": "type", "anyOf": "type", "enum": "value", "const": "value", "pattern": "value",
+    "minimum": "range", "maximum": "range", "minLength": "size", "maxLength": "size",
+}  # fmt: skip
 #: Words that YAML 1.1 read as true or false and YAML 1.2 reads as text.
 _OLD_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
@@ -53,6 +59,15 @@ def _validator(*, complete: bool) -> Draft202012Validator:
     if not complete:
         del schema["required"]
     return Draft202012Validator(schema)
+
+
+def rule_against(key: str, value: Any) -> str | None:
+    """Return the id of the rule that refuses `value` for a top-level key; None if it is good."""
+    schema = {"$defs": agent_schema()["$defs"], **agent_schema()["properties"][key]}
+    for error in Draft202012Validator(schema).iter_errors(value):
+        for nearest in _nearest(error):
+            return _RULES[nearest.validator]
+    return None
 
 
 def check(document: Document, *, complete: bool) -> Iterator[Finding]:

@@ -45,7 +45,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealtimeBackend:
-    """Speech to speech by the OpenAI Realtime API; `temperature` in percent, timeout in seconds."""
+    """Speech to speech by the OpenAI Realtime API; `temperature` in percent, timeout in seconds.
+
+    `inherits` are the agent's keys whose values it has taken over: `voice`, `temperature`.
+    """
 
     kind: str = REALTIME
     name: str
@@ -55,11 +58,15 @@ class RealtimeBackend:
     temperature: float
     base_url: str | None
     api_key_env: str | None
+    inherits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineBackend:
-    """Speech to text, language model, text to speech; `temperature` in percent."""
+    """Speech to text, language model, text to speech; `temperature` in percent.
+
+    `inherits` as in `RealtimeBackend`.
+    """
 
     kind: str = PIPELINE
     name: str
@@ -69,6 +76,7 @@ class PipelineBackend:
     tts: Part
     voice: str
     temperature: float
+    inherits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +135,19 @@ class Answers:
     default: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """Where the agent's database answers: `fields` are its keys for ours, a dot leads inwards.
+
+    `url` is a template, `timeout` in seconds; `api_key_env` None means that no token is sent.
+    """
+
+    url: str
+    api_key_env: str | None
+    timeout: float
+    fields: Mapping[str, str]
+
+
 # Without slots: the digest is kept.
 @dataclass(frozen=True, kw_only=True)
 class AgentSpec:
@@ -150,6 +171,7 @@ class AgentSpec:
     backends: tuple[Backend, ...]
     tools: tuple[ToolStub, ...]
     answers: Answers
+    remote: Remote | None = None
     templates: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -178,6 +200,7 @@ def spec_from_json(text: str) -> AgentSpec:
                 "backends": tuple(_backend(record) for record in fields["backends"]),
                 "tools": tuple(ToolStub(**record) for record in fields["tools"]),
                 "answers": _answers(fields["answers"]),
+                "remote": Remote(**remote) if (remote := fields.get("remote")) else None,
             }
         )
     except (TypeError, KeyError) as error:
@@ -190,5 +213,9 @@ def _answers(record: dict[str, Any]) -> Answers:
 
 
 def _backend(record: dict[str, Any]) -> Backend:
-    parts = {name: Part(**record[name]) for name in ("stt", "llm", "tts") if name in record}
-    return _BACKENDS[record["kind"]](**record | parts)
+    typed: dict[str, Any] = {
+        name: Part(**record[name]) for name in ("stt", "llm", "tts") if name in record
+    }
+    if "inherits" in record:
+        typed["inherits"] = tuple(record["inherits"])
+    return _BACKENDS[record["kind"]](**record | typed)

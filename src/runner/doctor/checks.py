@@ -12,12 +12,14 @@ from runner import __version__
 from runner.catalog.backends import key_variables
 from runner.catalog.breaker import Breakers
 from runner.catalog.records import utc
+from runner.definition.prompt import RoomNames, template_names
 from runner.definition.spec import Backend
 from runner.doctor import spoken
 from runner.doctor.line import Line
 from runner.doctor.setup import LIVEKIT_VARIABLES, Listed, Setup
 from runner.errors import RunnerError
 from runner.host import access
+from runner.reach import remote
 from runner.reach.service import Service
 from runner.reach.tries import FAILED, OK, TRIES, WARNING, try_speech
 from runner.reach.trouble import masked, shown
@@ -138,11 +140,27 @@ async def _breakers(setup: Setup, _: float) -> AsyncIterator[Line]:
             yield Line(WARNING, "breaker", f"{_subject(listed)}: {text}, {then}", same)
 
 
+async def _remotes(setup: Setup, _: float) -> AsyncIterator[Line]:
+    for spec in setup.agents.values():
+        if spec.remote is None:
+            continue
+        names = template_names(spec, room=RoomNames(spec.id))
+        answer = await remote.ask(spec, spec.remote, names, setup.environment)
+        text = f"{spec.id}: {shown(answer.url)} has {', '.join(answer.values) or 'nothing'}"
+        if not answer.reasons:
+            yield Line(OK, "remote", text)
+            continue
+        text += f"; not good: {', '.join(answer.reasons)}"
+        then = "calls take the rest from its last good answer, else from the file"
+        yield Line(WARNING, "remote", f"{text}; {then}")
+
+
 CHECKS: Sequence[Callable[[Setup, float], AsyncIterator[Line]]] = (
     _versions,
     _environment,
     _agents,
     _livekit,
+    _remotes,
     _backends,
     _greetings,
     _announcements,

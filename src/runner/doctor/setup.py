@@ -75,9 +75,11 @@ class Setup:
 
     @property
     def key_variables(self) -> list[str]:
-        """The variables that the listed backends name for their keys."""
+        """The variables that the agents name for the keys of backends and databases."""
         backends = (listed[0].backend for listed in self.backends.values())
-        return sorted({name for backend in backends for name in key_variables(backend)})
+        names = {name for backend in backends for name in key_variables(backend)}
+        remotes = (spec.remote for spec in self.agents.values() if spec.remote)
+        return sorted(names | {remote.api_key_env for remote in remotes if remote.api_key_env})
 
     @property
     def secrets(self) -> list[str]:

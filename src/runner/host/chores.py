@@ -8,6 +8,7 @@ from pathlib import Path
 from runner.catalog.announcements import Announcements
 from runner.catalog.breaker import Breakers
 from runner.catalog.records import Records
+from runner.catalog.remote import LastAnswers
 from runner.definition.spec import AgentSpec, Backend
 from runner.host import upkeep
 from runner.host.announcements import Announcer
@@ -28,6 +29,8 @@ async def done(
 
     work = (
         upkeep.keep_records(Records(state), keep_calls),
+        upkeep.keep_answers(LastAnswers(state)),
+        upkeep.keep_breakers(Breakers(state)),
         Prober(Breakers(state), backends).run(),
         Announcer(Announcements(state), agents).run(),
     )

@@ -19,7 +19,7 @@ from runner.definition.folder import Folder
 from runner.definition.freeze import readable
 from runner.definition.loader import Loaded
 from runner.host.recording import Recording
-from runner.host.studio import alone, keys
+from runner.host.studio import alone, shown
 from runner.host.studio.server import Agents, Studio
 
 _log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ async def _studio(agents: Agents, store: Store, options: argparse.Namespace) -> 
     async with studio.serve() as address:
         print(f"the studio is at {address}")
         specs = agents.serving.catalog.specs.values()
-        if sentence := keys.sentence(keys.missing(spec) for spec in specs):
+        if sentence := shown.rehearsed(specs):
             print(sentence)
         sys.stdout.flush()
         if not options.no_open and _is_on_a_desktop():

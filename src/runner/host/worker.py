@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from livekit.agents import AgentServer, JobRequest
+from livekit.protocol.agent import Job
 
 from runner.catalog import stamp
 from runner.catalog.catalog import Catalog, NoRoute, RoomRequest, Route
+from runner.catalog.records import Records
 from runner.catalog.store import Store
 from runner.errors import RunnerError
 from runner.host import access, chores, job
 from runner.host.access import Access
+from runner.host.again import Again
 from runner.host.recording import Recording
 
 _log = logging.getLogger(__name__)
@@ -64,6 +67,7 @@ class Worker:
             preload_modules=job.PRELOAD,
         )
         self._server.rtc_session(job.answer, agent_name=name, on_request=self._on_request)
+        self._again = Again(livekit, Records(store.state), self._running)
         self._server.on("worker_registered", self._on_registered)
 
     async def run(self) -> None:
@@ -103,10 +107,13 @@ class Worker:
         if route.ignored:
             ignored = "; ".join(route.ignored)
             _log.warning("ignored what came with the job", extra=fields | {"ignored": ignored})
+        offered = Job()
+        offered.CopyFrom(request.job)
         # The job process gets this very message; what `accept` is given only reaches the room.
         request.job.attributes.update(stamp.attributes(route))
         _log.info("job accepted", extra=fields | {"because": route.because})
         await request.accept(name=name, attributes=stamp.public(route))
+        self._again.watch(offered)
 
     def _on_registered(self, worker: str, _: object) -> None:
         _log.info("registered worker", extra={"worker": worker, "url": self._livekit.url})
@@ -120,6 +127,9 @@ class Worker:
         except TimeoutError:
             _log.warning("ending calls", extra={"calls": len(self._server.active_jobs)})
         await self._server.aclose()
+
+    def _running(self) -> set[str]:
+        return {running.job.id for running in self._server.active_jobs}
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

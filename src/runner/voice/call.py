@@ -20,6 +20,7 @@ from runner.catalog.breaker import Breakers
 from runner.catalog.store import state_folder
 from runner.definition.prompt import RoomNames
 from runner.definition.spec import AgentSpec, Backend
+from runner.reach import remote
 from runner.voice import choice, last_words, record, session, tools
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.failover import Failover, Observer
@@ -42,14 +43,29 @@ async def answer(ctx: JobContext) -> None:
     line = RoomLine(ctx)
     # Lets the connection begin: the models are made ready while the network works.
     await asyncio.sleep(0)
-    await Call(line, route.spec, route.variables, route.because).run()
+    call = await begin(line, route.spec, route.variables, route.because)
+    await call.run()
+
+
+async def begin(
+    line: Line,
+    spec: AgentSpec,
+    variables: Mapping[str, Any],
+    because: str,
+    observers: Sequence[Observer] = (),
+) -> "Call":
+    """Make the call of `spec` on `line`, with what the agent's database has for it."""
+    began = time.monotonic()
+    line.stamp(_fields(line, spec))
+    fetched = await remote.fetched(spec, variables, line.room, state_folder())
+    return Call(line, fetched, variables, because, observers, began=began)
 
 
 class Call(Observer):
     """A caller served by one revision of one agent, which was chosen `because` of something.
 
     `variables` are the ones that the call sets. `observers` hear of every backend of the call, the
-    first among them.
+    first among them. `began` is the monotonic clock's.
     """
 
     def __init__(
@@ -58,25 +74,27 @@ class Call(Observer):
         spec: AgentSpec,
         variables: Mapping[str, Any],
         because: str,
-        observers: Sequence[Observer] = (),
+        observers: Sequence[Observer],
+        *,
+        began: float,
     ) -> None:
         self._line = line
         self._spec = spec
         self._words = Words(spec, variables, RoomNames(line.room))
         self._recorder = record.begin(line, spec, because)
-        self._stamp_logs()
         self._breakers = Breakers(state_folder())
         self._observers = observers
         self._failover = Failover(self._passing_over(spec), self._give_up, [self, *observers])
         self._conversation: AgentSession[None] | None = None
         self._backend: Backend | None = None
-        self._began = time.monotonic()
+        self._began = began
         self._spoke = False
         self._ending: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Start the conversation at once; it begins with the caller."""
         self._line.on_end(self._ended)
+        self._line.introduce(self._spec.name)
         if agent := self._failover.first():
             await self._carry(agent)
         if caller := await self._line.caller():
@@ -90,7 +108,7 @@ class Call(Observer):
     def entered(self, backend: Backend, seconds: float) -> None:
         """Name the backend that took over in all lines from now on."""
         self._backend = backend
-        self._stamp_logs(backend=backend.name)
+        self._stamp_logs(backend)
         self._recorder.entered(backend, seconds)
 
     def left(self, backend: Backend, reason: str) -> None:
@@ -114,7 +132,7 @@ class Call(Observer):
 
     async def _carry(self, agent: BackendAgent) -> None:
         self._backend = agent.backend
-        self._stamp_logs(backend=agent.backend.name)
+        self._stamp_logs(agent.backend)
         _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
         self._recorder.entered(agent.backend)
         for observer in self._observers:
@@ -160,9 +178,12 @@ class Call(Observer):
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 2)
 
-    def _stamp_logs(self, **more: str) -> None:
-        fields = {"agent": self._spec.id, "revision": self._spec.digest, "room": self._line.room}
-        self._line.stamp(fields | more)
+    def _stamp_logs(self, backend: Backend) -> None:
+        self._line.stamp(_fields(self._line, self._spec) | {"backend": backend.name})
+
+
+def _fields(line: Line, spec: AgentSpec) -> dict[str, str]:
+    return {"agent": spec.id, "revision": spec.digest, "room": line.room}
 
 
 def _failure(event: CloseEvent) -> str:

@@ -9,7 +9,7 @@ from livekit.agents.utils import http_context
 
 from runner.definition.spec import AgentSpec, Backend, Greeting
 from runner.voice import rehearsal, text_line
-from runner.voice.call import Call
+from runner.voice.call import begin
 from runner.voice.failover import Observer
 from runner.voice.text_line import TextLine
 
@@ -32,7 +32,7 @@ async def hold(spec: AgentSpec, said: AsyncIterator[str], screen: Screen) -> Non
     greets = spec.greeting != Greeting()
     line = TextLine(f"chat-{uuid.uuid4().hex[:12]}", screen, greets=greets)
     async with http_context.open():
-        call = Call(line, spec, {}, "chat", [_Spectator(screen)])
+        call = await begin(line, spec, {}, "chat", [_Spectator(screen)])
         await call.run()
         await line.settled()
         async for text in said:

@@ -19,6 +19,9 @@ class Line(Protocol):
     id: str
     room: str
 
+    def introduce(self, name: str) -> None:
+        """Let the caller see who answers."""
+
     async def start(self, session: AgentSession[None], agent: Agent) -> None:
         """Start `session` with `agent`, heard and hearing on this line."""
 
@@ -50,6 +53,16 @@ class RoomLine:
         self._ctx = ctx
         self._left = False
         self._connecting = asyncio.create_task(ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
+
+    def introduce(self, name: str) -> None:
+        """Take `name` in the room, if it is not the one that the host joined with."""
+
+        async def introduce() -> None:
+            await self._connecting
+            if self._ctx.room.local_participant.name != name:
+                await self._ctx.room.local_participant.set_name(name)
+
+        self._introducing = asyncio.create_task(introduce())
 
     async def start(self, session: AgentSession[None], agent: Agent) -> None:
         """Start `session` in the room; it is ready when the room is joined."""

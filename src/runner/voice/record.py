@@ -32,6 +32,7 @@ from runner.catalog.records import (
     utc,
 )
 from runner.catalog.store import state_folder
+from runner.definition.remote import AmendedSpec
 from runner.definition.spec import AgentSpec, Backend
 from runner.voice.line import Line
 
@@ -55,6 +56,7 @@ def begin(line: Line, spec: AgentSpec, because: str) -> "Recorder":
         room=line.room,
         because=because,
         began=utc(time.time()),
+        remote=spec.amended if isinstance(spec, AmendedSpec) else (),
     )
     transcripts = os.environ.get(TRANSCRIPTS_VARIABLE) == "1"
     return Recorder(Records(state_folder()), record, transcripts=transcripts)

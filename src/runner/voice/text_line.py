@@ -49,6 +49,9 @@ class TextLine:
         self._speeches: set[SpeechHandle] = set()
         self._names: dict[str, str] = {}
 
+    def introduce(self, name: str) -> None:
+        """Leave the name to the screen."""
+
     async def start(self, session: AgentSession[None], agent: Agent) -> None:
         """Start `session` without any sound."""
         self._session = session

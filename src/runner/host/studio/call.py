@@ -12,10 +12,11 @@ from livekit.agents.utils import http_context
 
 from runner import logs
 from runner.definition.spec import AgentSpec
-from runner.host.studio.line import PageLine
+from runner.host.studio.line import PageLine, RehearsalLine
 from runner.host.studio.spectator import Spectator
 from runner.host.studio.wire import Message, ProtocolError, Wire
-from runner.voice.call import Call
+from runner.voice import rehearsal
+from runner.voice.call import Call, begin
 
 _log = logging.getLogger(__name__)
 
@@ -41,9 +42,12 @@ async def hold(
     fields = logs.of_call()
     async with http_context.open():
         spectator = Spectator(wire)
-        line = PageLine(wire, spectator, fields)
-        wire.tell("started", call=line.id, agent=spec.id, revision=spec.digest, rehearsal=False)
-        call = Call(line, spec, {}, BECAUSE, [spectator])
+        # The one place where a call is chosen to be rehearsed.
+        rehearses = bool(rehearsal.missing_keys(spec))
+        line = (RehearsalLine if rehearses else PageLine)(wire, spectator, fields)
+        wire.tell("started", call=line.id, agent=spec.id, revision=spec.digest, rehearsal=rehearses)
+        played = rehearsal.rehearsed(spec) if rehearses else spec
+        call = await begin(line, played, {}, BECAUSE, [spectator])
         work = (
             _run(call, line),
             _listen(wire, call, line),

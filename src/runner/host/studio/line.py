@@ -4,13 +4,14 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 
 from livekit.agents import Agent, AgentSession
 from livekit.agents.voice.room_io import TextInputEvent, TextInputOptions
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from runner.definition.prompt import CallerNames
-from runner.host.studio.sound import Captions, Loudspeaker, Microphone
+from runner.host.studio.sound import Captions, Loudspeaker, Microphone, Prompter
 from runner.host.studio.spectator import Spectator
 from runner.host.studio.wire import Wire
 
@@ -46,13 +47,7 @@ class PageLine:
         """Start `session` with the page's microphone and loudspeaker."""
         self._session = session
         self._spectator.attach(session)
-        self._synchronizer = TranscriptSynchronizer(
-            next_in_chain_audio=self.loudspeaker,
-            next_in_chain_text=Captions(self._wire, lambda: self.loudspeaker.was_cut),
-        )
-        session.input.audio = self.microphone
-        session.output.audio = self._synchronizer.audio_output
-        session.output.transcription = self._synchronizer.text_output
+        self._connect(session)
         await session.start(agent, record=False)
 
     async def caller(self) -> CallerNames | None:
@@ -89,6 +84,9 @@ class PageLine:
         """Call `ended` when the call has ended, and wait for it."""
         self._ended = ended
 
+    def introduce(self, name: str) -> None:
+        """Leave the name as the page has it, from the agent's file."""
+
     def stamp(self, fields: dict[str, str]) -> None:
         """Put these fields into every log line of the call."""
         self._fields.clear()
@@ -111,9 +109,34 @@ class PageLine:
         if self._ended is not None:
             await self._ended(await self.over())
 
+    def _connect(self, session: AgentSession[None]) -> None:
+        self._synchronizer = TranscriptSynchronizer(
+            next_in_chain_audio=self.loudspeaker,
+            next_in_chain_text=Captions(self._wire, lambda: self.loudspeaker.was_cut),
+        )
+        session.input.audio = self.microphone
+        session.output.audio = self._synchronizer.audio_output
+        session.output.transcription = self._synchronizer.text_output
+
     async def _read(self, text: str) -> None:
         await self._begun.wait()
         if self._session is not None and not self._over.done():
             reading = TextInputOptions().text_input_cb(self._session, TextInputEvent(text=text))
             if reading is not None:
                 await reading
+
+
+class RehearsalLine(PageLine):
+    """A line without sound: the page itself speaks what is said, if it can."""
+
+    def type(self, text: str) -> None:
+        """Let the agent read `text`, and be silent about what came before."""
+        self._prompter.hush()
+        super().type(text)
+
+    def _connect(self, session: AgentSession[None]) -> None:
+        session.output.transcription = self._prompter
+
+    @cached_property
+    def _prompter(self) -> Prompter:
+        return Prompter(self._wire)

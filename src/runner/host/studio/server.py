@@ -18,7 +18,7 @@ from aiohttp import web
 from runner.catalog.records import Records
 from runner.catalog.serving import Serving
 from runner.errors import RunnerError
-from runner.host.studio import files, keys, shown
+from runner.host.studio import files, shown
 from runner.host.studio.feed import Feed
 from runner.host.studio.gate import Gate
 from runner.host.studio.wire import Wire
@@ -121,9 +121,6 @@ class Studio:
         spec = self._agents.serving.catalog.specs.get(agent)
         if spec is None:
             await wire.refuse(f"no agent {agent!r} can be called")
-        elif variable := keys.missing(spec):
-            # The one place where a call is chosen to be rehearsed.
-            await wire.refuse(f"{variable} is not set; set it in the environment or in a .env file")
         elif self._warming is not None:
             await asyncio.shield(self._warming)
             from runner.host.studio import call

@@ -16,8 +16,9 @@ from runner.definition.spec import (
     Backend,
     Greeting,
     Part,
+    RehearsalBackend,
 )
-from runner.host.studio import keys
+from runner.voice import rehearsal
 
 #: The `because` of calls from the studio.
 STUDIO = "studio"
@@ -26,11 +27,11 @@ STUDIO = "studio"
 def agents(serving: Serving) -> dict[str, Any]:
     """Return the event `agents`: all that the page shows of them."""
     specs = serving.catalog.specs
-    missing = {id_: keys.missing(spec) for id_, spec in specs.items()}
+    missing = {id_: rehearsal.missing_keys(spec) for id_, spec in specs.items()}
     return {
         "type": "agents",
         "mode": "rehearsal" if missing and all(missing.values()) else "live",
-        "line": keys.sentence(missing.values()),
+        "line": rehearsed(specs.values()),
         "agents": [
             _standing(standing)
             | (_agent(specs[standing.id]) if standing.id in specs else _NOTHING)
@@ -38,6 +39,15 @@ def agents(serving: Serving) -> dict[str, Any]:
             for standing in serving.agents.values()
         ],
     }
+
+
+def rehearsed(specs: Iterable[AgentSpec]) -> str:
+    """Return the one line about the agents that no key is there for; empty if there are none."""
+    names = sorted({name for spec in specs for name in rehearsal.missing_keys(spec)})
+    if not names:
+        return ""
+    verb = "is" if len(names) == 1 else "are"
+    return f"{' and '.join(names)} {verb} not set: agents are rehearsed, not run"
 
 
 def calls(records: Iterable[CallRecord]) -> dict[str, Any]:
@@ -103,7 +113,8 @@ def _backend(backend: Backend) -> dict[str, str]:
         then = f"transfers to {backend.transfer}" if backend.transfer else "hangs up"
         about = f"says “{backend.say}”, then {then}"
     else:
-        about = ", ".join([*map(_part, parts(backend)), f"voice {backend.voice}"])
+        voice = [] if isinstance(backend, RehearsalBackend) else [f"voice {backend.voice}"]
+        about = ", ".join([*map(_part, parts(backend)), *voice])
     return {"name": backend.name, "kind": backend.kind, "about": about}
 
 
