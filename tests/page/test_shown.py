@@ -162,17 +162,21 @@ async def test_live_calls(open_page: Open, studio: StandInStudio) -> None:
 
 
 async def test_a_rehearsal_says_what_it_is(open_page: Open, studio: StandInStudio) -> None:
-    """One line tells that no model is asked, and notes tell what one would have been told."""
+    """It is said that no model is asked and what one would have been told; nothing listens."""
     studio.line = "OPENAI_API_KEY is not set: agents are rehearsed, not run"
+    studio.agents = [agent(rehearsal=True)]
     page = await open_page()
     await shown(page, "#rehearsal", studio.line)
     call = await talk(page, studio)
+    await page.locator("#text:focus").wait_for()
     await call.tell("started", call="c", agent="front-desk", revision="r", rehearsal=True)
     await call.tell("note", text="You answer the phone. " * 100)
     await shown(page, ".event", "A rehearsal")
     await page.click(".note .more")
     await shown(page, ".note p", ("You answer the phone. " * 100).strip())
     assert await page.locator("#break").is_hidden()
+    assert await page.locator("#mute").is_hidden()
+    assert call.microphone == b""
 
 
 async def test_a_folder_without_agents_says_how_to_begin(

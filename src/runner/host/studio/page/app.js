@@ -15,7 +15,7 @@ const transcript = new Transcript(byId("transcript"), byId("announcer"));
 /** A call as the page shows it; `line` is the connection that carries it. */
 function newCall(agent) {
   const call = {
-    agent, id: "", backend: "", state: "", rehearsal: false,
+    agent, id: "", backend: "", state: "", rehearsal: agent.rehearsal,
     asking: false, edited: false, breaking: false, failedOver: false,
   };
   call.line = new Call(agent.id, (message) => takeOfCall(call, message));
@@ -58,7 +58,7 @@ function begin(speaking) {
   if (agent === undefined || agent.state === "broken" || page.call !== null) return;
   page.call = newCall(agent);
   transcript.open(agent.name || agent.id);
-  page.call.line.begin(speaking);
+  page.call.line.begin(speaking && !agent.rehearsal); // a rehearsal does not hear
   const { call } = page;
   drawCall(() => (page.call === call ? call.line.levels() : null));
   show();

@@ -54,7 +54,7 @@ export class Transcript {
 
   started({ revision, rehearsal }) {
     if (revision) this.#section.querySelector(".when").prepend(`${revision} · `);
-    if (rehearsal) this.#event("A rehearsal: no model hears this call.");
+    if (rehearsal) this.#event("A rehearsal: there is no model, and nobody hears you. Type to it.");
   }
 
   words({ id, who, text, final, interrupted }) {
