@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_route(commands.add_parser("route", help="say which agent would answer a room, and why"))
     commands.add_parser("schema", help="print the JSON Schema of the agent file")
     _add_chat(commands.add_parser("chat", help="talk with an agent by text"))
-    _add_serve(commands.add_parser("serve", help="answer calls on LiveKit"))
+    _add_serve(commands.add_parser("serve", help="answer calls: on LiveKit, or in the studio"))
     _add_doctor(commands.add_parser("doctor", help="check everything that a call needs"))
     _add_status(commands.add_parser("status", help="say which hosts run, and how agents stand"))
     _add_calls(commands.add_parser("calls", help="list the calls that were recorded"))
@@ -138,6 +138,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="where the status is told on 127.0.0.1 (default: a free port; see runner status)",
     )  # fmt: skip
     _add_state(parser)
+    _add_studio(parser)
     parser.add_argument(
         "--log-format", choices=("text", "json"), help="default: text in a terminal, else json"
     )
@@ -149,6 +150,25 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--keep-calls", type=_days, default=30.0, metavar="DAYS",
         help="how long records of calls are kept (default: 30)",
     )  # fmt: skip
+
+
+def _add_studio(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--studio", action="store_true",
+        help="serve the studio beside LiveKit, too; without LIVEKIT_URL there is nothing else",
+    )  # fmt: skip
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS",
+        help="where the studio is; anything but this machine alone needs the token that is printed"
+        " (default: 127.0.0.1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--port", type=_port, metavar="PORT",
+        help="the studio's port (default: 8090, or the next that is free)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-open", action="store_true", help="do not open the studio in a browser"
+    )
 
 
 def _add_state(parser: argparse.ArgumentParser) -> None:
@@ -177,6 +197,12 @@ def _add_calls(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return int(text)
+
+
 def _days(text: str) -> float:
     try:
         days = float(text)
@@ -185,9 +211,3 @@ def _days(text: str) -> float:
     if not 0 <= days < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of days")
     return days
-
-
-def _port(text: str) -> int:
-    if not (text.isdecimal() and text.isascii() and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port")
-    return int(text)

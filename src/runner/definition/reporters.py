@@ -14,7 +14,7 @@ _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 def as_text(loaded: Loaded) -> str:
     """Return each finding with its line and a caret, then one line that counts them."""
-    return "\n".join([*map(_with_caret, loaded.diagnostics), _summary(loaded)])
+    return "\n".join([*map(with_caret, loaded.diagnostics), _summary(loaded)])
 
 
 def as_json(loaded: Loaded) -> str:
@@ -47,7 +47,8 @@ REPORTERS: dict[str, Callable[[Loaded], str]] = {
 }
 
 
-def _with_caret(finding: Diagnostic) -> str:
+def with_caret(finding: Diagnostic) -> str:
+    """Return one finding with its line and a caret, as `as_text` does."""
     head = [finding.headline]
     return "\n".join(head + _quoted(finding) if finding.excerpt.strip() else head)
 

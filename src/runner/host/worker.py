@@ -5,41 +5,27 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from livekit.agents import AgentServer, JobRequest
 from livekit.protocol.agent import Job
 
 from runner.catalog import stamp
-from runner.catalog.announcements import Announcements
-from runner.catalog.breaker import Breakers
 from runner.catalog.catalog import NoRoute, RoomRequest, Route
-from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
+from runner.catalog.records import Records
 from runner.catalog.reload import Reload
-from runner.catalog.remote import LastAnswers
-from runner.catalog.store import STATE_VARIABLE, Store
-from runner.definition.spec import AgentSpec, Backend
+from runner.catalog.store import Store
 from runner.errors import RunnerError
-from runner.host import access, job, upkeep
+from runner.host import access, chores, job
 from runner.host.access import Access
 from runner.host.again import Again
-from runner.host.announcements import Announcer
-from runner.host.probe import Prober
+from runner.host.recording import Recording
 from runner.host.status import Status, served
 
 _log = logging.getLogger(__name__)
 
 _INTERRUPTED = 130
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """What of the calls is kept: for how many days, and whether with what was said."""
-
-    days: float = 30.0
-    transcripts: bool = False
 
 
 class Worker:
@@ -58,7 +44,7 @@ class Worker:
         name: str = "",
         drain: float,
         status_port: int = 0,
-        recording: Recording = Recording(),
+        recording: Recording,
     ) -> None:
         self._agents = agents
         self._livekit = livekit
@@ -67,9 +53,7 @@ class Worker:
         self._store = store
         self._status_port = status_port
         self._stop = asyncio.Event()
-        # The job processes inherit both.
-        os.environ[STATE_VARIABLE] = str(store.state.resolve())
-        os.environ[TRANSCRIPTS_VARIABLE] = "1" if recording.transcripts else "0"
+        recording.export(store.state)
         # LiveKit's own ways to name a worker, which would silence automatic dispatch unseen.
         for variable in ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE"):
             os.environ.pop(variable, None)
@@ -98,7 +82,8 @@ class Worker:
             RunnerError: LiveKit cannot be reached, or refuses the key; the port is taken.
         """
         await access.check(self._livekit)
-        async with self._background(), served(self._status(), self._status_port):
+        background = chores.done(self._agents, self._store, keep_calls=self._recording.days)
+        async with background, served(self._status(), self._status_port):
             await self._serve()
 
     async def _serve(self) -> None:
@@ -154,30 +139,6 @@ class Worker:
         return Status(
             agents=self._agents, server=self._server, state=self._store.state, url=self._livekit.url
         )
-
-    def _backends(self) -> Sequence[Backend]:
-        return [backend for spec in self._specs().values() for backend in spec.backends]
-
-    def _specs(self) -> Mapping[str, AgentSpec]:
-        return self._agents.serving.catalog.specs
-
-    @asynccontextmanager
-    async def _background(self) -> AsyncIterator[None]:
-        work = (
-            self._agents.run(),
-            upkeep.keep_snapshots(self._agents, self._store),
-            upkeep.keep_records(Records(self._store.state), self._recording.days),
-            upkeep.keep_answers(LastAnswers(self._store.state)),
-            upkeep.keep_breakers(Breakers(self._store.state)),
-            Prober(Breakers(self._store.state), self._backends).run(),
-            Announcer(Announcements(self._store.state), self._specs).run(),
-        )
-        tasks = [asyncio.create_task(one) for one in work]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
