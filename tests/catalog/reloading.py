@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.catalog.reload import Reload
 from runner.catalog.store import Store
@@ -29,7 +29,7 @@ class Reloading:
         self.reload = Reload(folder, self.store, load([folder]), poll=poll)
         self.events: list[Reloaded] = []
         self._new: asyncio.Queue[Reloaded] = asyncio.Queue()
-        self._lines: asyncio.Queue[str] = asyncio.Queue()
+        self._lines: asyncio.Queue[logging.LogRecord] = asyncio.Queue()
 
     async def next(self, within: float = 15.0) -> Reloaded:
         """Wait for the next attempt."""
@@ -41,11 +41,12 @@ class Reloading:
             pass
         return event
 
-    async def next_line(self, message: str, within: float = 15.0) -> None:
-        """Wait for a line of the log."""
+    async def next_line(self, message: str, within: float = 15.0) -> dict[str, Any]:
+        """Wait for a line of the log; return its fields."""
         async with asyncio.timeout(within):
-            while await self._lines.get() != message:
+            while (record := await self._lines.get()).getMessage() != message:
                 pass
+        return record.__dict__
 
     def prompt(self, agent: str) -> str:
         """Return the prompt that the next call would have."""
@@ -55,11 +56,11 @@ class Reloading:
         """Return how the agent of a file stands."""
         return self.reload.serving.agents[str(self.folder / f"{agent}.yaml")]
 
-    def told(self, message: str) -> None:
+    def told(self, record: logging.LogRecord) -> None:
         """Take note of what has just been logged, from any thread."""
-        self._loop.call_soon_threadsafe(self._lines.put_nowait, message)
+        self._loop.call_soon_threadsafe(self._lines.put_nowait, record)
         event = self.reload.serving.last
-        if message != "reload":
+        if record.getMessage() != "reload":
             return
         assert event is not None
         self.events.append(event)
@@ -88,4 +89,4 @@ class _Listener(logging.Handler):
         self._reloading = reloading
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._reloading.told(record.getMessage())
+        self._reloading.told(record)

@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from multiprocessing.queues import Queue
     from pathlib import Path
 
-EDITS = 3000
+CALLS = 3000
 
-#: Saves one agent and the text that it includes, in turn in place and by renaming, without a pause.
+#: Saves one agent and the text that it includes, in turn in place and by renaming, without a pause,
+#: until it is told to end; prints how often.
 WRITER = """
-import pathlib, sys
-agent, tone = map(pathlib.Path, sys.argv[1:3])
-for edit in range(int(sys.argv[3])):
+import pathlib, select, sys
+agent, tone = map(pathlib.Path, sys.argv[1:])
+edit = 0
+while not select.select([sys.stdin], [], [], 0)[0]:
+    edit += 1
     for path, text in ((agent, "prompt: |\\n" + f"  Edit {edit}.\\n" * 50
                         + "  {% include 'tone.md' %}\\n"), (tone, f"Tone {edit}.\\n" * 50)):
         if edit % 2:
@@ -33,6 +36,7 @@ for edit in range(int(sys.argv[3])):
             aside = path.with_name("." + path.name)
             aside.write_text(text)
             aside.rename(path)
+print(edit)
 """
 
 
@@ -65,26 +69,20 @@ async def test_a_job_reads_what_it_was_stamped_with(tmp_path: Path) -> None:
     for reader in readers:
         reader.start()
     async with Reloading(folder, state).running() as edits:
-        command = [
-            sys.executable,
-            "-c",
-            WRITER,
-            folder / "front.yaml",
-            folder / "tone.md",
-            str(EDITS),
-        ]
-        writer = subprocess.Popen(command)  # noqa: ASYNC220  it is only polled
+        command = [sys.executable, "-c", WRITER, folder / "front.yaml", folder / "tone.md"]
+        writer = subprocess.Popen(  # noqa: ASYNC220  nothing waits for it but the end
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         revisions = set()
-        accepted = 0
-        while writer.poll() is None or accepted < EDITS:
+        for _ in range(CALLS):
             route = edits.reload.serving.catalog.route(RoomRequest(room="front-1"))
             assert isinstance(route, Route)
             revisions.add(route.spec.digest)
             jobs.put(stamp.attributes(route))
-            accepted += 1
-            await asyncio.sleep(0)
-        assert writer.wait() == 0
-        while f"Edit {EDITS - 1}." not in edits.prompt("front"):
+            await asyncio.sleep(0.001)
+        written, _ = await asyncio.to_thread(writer.communicate, "")
+        assert int(written) > CALLS
+        while f"Edit {int(written)}." not in edits.prompt("front"):
             await edits.next()
     for _ in readers:
         jobs.put({})

@@ -275,9 +275,7 @@ async def test_polling_needs_no_events(
         assert (await edits.next()).agents == ("front",)
 
 
-async def test_a_name_that_is_no_text_stops_nothing(
-    edits: Reloading, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_name_that_is_no_text_stops_nothing(edits: Reloading) -> None:
     """The watcher ends with an error on such a name, and is started again."""
     with open(os.fsencode(edits.folder) + b"/\xff.txt", "w"):  # noqa: PTH123, ASYNC230
         pass
@@ -344,17 +342,14 @@ async def test_the_same_id_twice_leaves_the_first(edits: Reloading) -> None:
     assert edits.prompt("front") == "Hello."
 
 
-async def test_the_log_names_the_place_and_quotes_nothing(
-    edits: Reloading, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_log_names_the_place_and_quotes_nothing(edits: Reloading) -> None:
     (edits.folder / "front.yaml").write_text("prompt: Hi.\nNever give refunds: 1\nvoice: 3\n")
-    await edits.next()
-    (line,) = [record for record in caplog.records if record.getMessage() == "reload"]
-    reason = line.__dict__["reason"]
+    line = await edits.next_line("reload")
+    reason = line["reason"]
     assert reason.startswith(f"{edits.folder / 'front.yaml'}:2:1: Every key is one that")
     assert reason.endswith("[unknown-key]; and 2 more")
-    assert "refunds" not in str(line.__dict__)
-    assert (line.levelname, line.__dict__["rejected"]) == ("WARNING", "front")
+    assert "refunds" not in str(line)
+    assert (line["levelname"], line["rejected"]) == ("WARNING", "front")
 
 
 def restarted(folder: Path, state: Path) -> Reloading:

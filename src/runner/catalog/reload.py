@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.catalog import attempt
@@ -21,6 +21,7 @@ from runner.catalog.store import SnapshotError, Store
 from runner.catalog.watch import Watch
 from runner.definition.folder import folder_of
 from runner.definition.loader import AgentFile, Loaded, load
+from runner.definition.seen import Seen
 from runner.definition.spec import AgentSpec
 from runner.errors import RunnerError
 
@@ -31,8 +32,19 @@ _log = logging.getLogger(__name__)
 _SELDOM, _OFTEN = 5.0, 1.0
 #: A file that is gone or empty has so many seconds to be written before that counts.
 _GRACE = 1.0
+#: While other files go and come this may last so many seconds; all that changed waits for it.
+_GRACE_IN_ALL = 10.0
 #: Files that change while they are loaded are loaded again, for so many seconds.
 _SETTLE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """What is missing; since when anything is, and since when just this is."""
+
+    began: float
+    since: float
+    missing: object
 
 
 class Reload:
@@ -52,7 +64,7 @@ class Reload:
         self._ledger = Ledger(store.state, self._folder)
         self._poll = poll
         self._loaded = loaded
-        self._waiting: float | None = None
+        self._waiting: _Wait | None = None
         self._trouble = ""
         self._entries = self._remembered()
         self._held = self._recalled()
@@ -84,12 +96,12 @@ class Reload:
         try:
             loaded = self._read()
         except RunnerError as error:
-            if not self._waits():
+            if not self._waits(str(error)):
                 self._cannot(str(error), began)
             return
         old = self._loaded
         changed = loaded.agents is not old.agents or loaded.seen != old.seen
-        if changed and self._is_unfinished(loaded) and self._waits():
+        if changed and (missing := self._missing(loaded)) and self._waits(missing):
             return
         self._waiting = None
         if changed or self._trouble:
@@ -106,21 +118,24 @@ class Reload:
             if _is_quiet(before, loaded) or time.monotonic() > until:
                 return loaded
 
-    def _is_unfinished(self, loaded: Loaded) -> bool:
-        """Tell whether a file is gone, or empty: somebody may be about to write it."""
+    def _missing(self, loaded: Loaded) -> dict[str, Seen | None]:
+        """Return the files that are gone or empty: somebody may be about to write them."""
         old = self._loaded
-        if old.agents.keys() - loaded.agents.keys():
-            return True
         new = [path for path in loaded.agents if path not in old.seen]
         filled = [path for path, seen in old.seen.items() if seen.size]
-        return any(not loaded.seen[path].size for path in new + filled if path in loaded.seen)
+        empty = {
+            path: loaded.seen[path]
+            for path in (*new, *filled)
+            if path in loaded.seen and not loaded.seen[path].size
+        }
+        return empty | dict.fromkeys(old.agents.keys() - loaded.agents.keys())
 
-    def _waits(self) -> bool:
-        """Tell whether what is missing still has time to come."""
+    def _waits(self, missing: object) -> bool:
+        """Tell whether what is missing still has time to come; more, if it changes meanwhile."""
         now = time.monotonic()
-        if self._waiting is None:
-            self._waiting = now
-        return now - self._waiting < _GRACE
+        before = self._waiting or _Wait(now, now, missing)
+        self._waiting = before if before.missing == missing else _Wait(before.began, now, missing)
+        return now - self._waiting.since < _GRACE and now - before.began < _GRACE_IN_ALL
 
     def _patience(self, sees: bool) -> float:
         settled = self._waiting is None and not self._trouble

@@ -19,7 +19,8 @@ _TICK = 2_000_000_000
 class Seen:
     """A file at one moment: what the system says of it, and a hash of what stood in it.
 
-    Of a file that cannot be read `stat` and `size` (bytes) are empty and `content` is the reason.
+    `size` is how many bytes were read. Of a file that cannot be read `stat` is empty, `size` is 0 and
+    `content` is the reason.
     `settled` tells that a later write must show in `stat`; before that only the content can tell.
     """
 
@@ -78,7 +79,7 @@ def _seen(found: os.stat_result, content: bytes) -> Seen:
     # What was written after `found` was asked for shows in the next answer.
     settled = found.st_ctime_ns < time.time_ns() - _TICK
     digest = hashlib.blake2b(content, digest_size=16).digest()
-    return Seen(_told(found), digest, found.st_size, settled)
+    return Seen(_told(found), digest, len(content), settled)
 
 
 def _told(found: os.stat_result) -> tuple[int, ...]:
