@@ -14,9 +14,9 @@ LogFormat = Literal["text", "json"]
 #: callers said among them.
 FIELDS = (
     "agent", "revision", "room", "backend", "outcome", "agents", "rejected", "because", "calls",
-    "display_name", "fields", "ignored", "last_good", "looked_for", "models", "participant",
-    "reason", "seconds", "since", "snapshots", "temperature", "temperature_sent", "url",
-    "variable", "voice", "worker",
+    "cpu_time", "display_name", "fields", "ignored", "last_good", "looked_for", "models",
+    "participant", "reason", "seconds", "since", "snapshots", "temperature", "temperature_sent",
+    "url", "variable", "voice", "worker",
 )  # fmt: skip
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')

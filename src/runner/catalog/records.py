@@ -204,14 +204,9 @@ class Records:
 
     def remove_older(self, seconds: float) -> int:
         """Remove the records that were last written so long ago; return how many were removed."""
-        latest = time.time() - max(seconds, _DEAD)
-        removed = 0
-        for path in [*self._folder.glob("*.json"), *self._folder.glob(".*")]:
-            with suppress(OSError):
-                if path.stat().st_mtime < latest:
-                    path.unlink()
-                    removed += path.name[0] != "."
-        return removed
+        found = [*self._folder.glob("*.json"), *self._folder.glob(".*")]
+        removed = files.remove_older(found, max(seconds, _DEAD))
+        return sum(path.name[0] != "." for path in removed)
 
     @property
     def _folder(self) -> Path:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from livekit.agents import AgentServer, JobRequest
+from livekit.protocol.agent import Job
 
 from runner.catalog import stamp
 from runner.catalog.announcements import Announcements
@@ -23,6 +24,7 @@ from runner.definition.spec import AgentSpec, Backend
 from runner.errors import RunnerError
 from runner.host import access, job, upkeep
 from runner.host.access import Access
+from runner.host.again import Again
 from runner.host.announcements import Announcer
 from runner.host.probe import Prober
 from runner.host.status import Status, served
@@ -86,6 +88,7 @@ class Worker:
             preload_modules=job.PRELOAD,
         )
         self._server.rtc_session(job.answer, agent_name=name, on_request=self._on_request)
+        self._again = Again(livekit, Records(store.state), self._running)
         self._server.on("worker_registered", self._on_registered)
 
     async def run(self) -> None:
@@ -123,10 +126,13 @@ class Worker:
         if route.ignored:
             ignored = "; ".join(route.ignored)
             _log.warning("ignored what came with the job", extra=fields | {"ignored": ignored})
+        offered = Job()
+        offered.CopyFrom(request.job)
         # The job process gets this very message; what `accept` is given only reaches the room.
         request.job.attributes.update(stamp.attributes(route))
         _log.info("job accepted", extra=fields | {"because": route.because})
         await request.accept(name=name, attributes=stamp.public(route))
+        self._again.watch(offered)
 
     def _on_registered(self, worker: str, _: object) -> None:
         _log.info("registered worker", extra={"worker": worker, "url": self._livekit.url})
@@ -140,6 +146,9 @@ class Worker:
         except TimeoutError:
             _log.warning("ending calls", extra={"calls": len(self._server.active_jobs)})
         await self._server.aclose()
+
+    def _running(self) -> set[str]:
+        return {running.job.id for running in self._server.active_jobs}
 
     def _status(self) -> Status:
         return Status(
@@ -159,6 +168,7 @@ class Worker:
             upkeep.keep_snapshots(self._agents, self._store),
             upkeep.keep_records(Records(self._store.state), self._recording.days),
             upkeep.keep_answers(LastAnswers(self._store.state)),
+            upkeep.keep_breakers(Breakers(self._store.state)),
             Prober(Breakers(self._store.state), self._backends).run(),
             Announcer(Announcements(self._store.state), self._specs).run(),
         )
