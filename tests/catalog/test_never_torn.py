@@ -91,4 +91,4 @@ async def test_a_job_reads_what_it_was_stamped_with(tmp_path: Path) -> None:
     for reader in readers:
         reader.join()
         assert reader.exitcode == 0
-    assert len(revisions) > 5
+    assert len(revisions) > 3

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +35,7 @@ _GRACE = 1.0
 #: While other files go and come this may last so many seconds; all that changed waits for it.
 _GRACE_IN_ALL = 10.0
 #: Files that change while they are loaded are loaded again, for so many seconds.
-_SETTLE = 0.5
+_SETTLE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Reload:
         if unsaved := attempt.unsaved(self._held):
             raise RunnerError(unsaved)
         self.serving = Serving(catalog=Catalog({}, files=0))
-        self.serving = self._now_serving(None)
+        self.serving = self._now_serving(None, set())
         self._remember()
         attempt.tell_last_good(self.serving)
 
@@ -149,8 +149,9 @@ class Reload:
             return
         event = attempt.event(self._loaded, loaded, self._held, held, began)
         gone = {self._loaded.agents[path].id for path in self._held.keys() - held.keys()}
+        known = {path for path, one in held.items() if one is self._held.get(path)}
         self._held, self._loaded, self._trouble = held, loaded, trouble
-        self.serving = self._now_serving(event)
+        self.serving = self._now_serving(event, known)
         for agent in gone - self.serving.catalog.specs.keys():
             self._store.forget(agent)
         attempt.tell(self.serving)
@@ -181,15 +182,19 @@ class Reload:
                 held[path] = (before or Held()).after(agent, now, self._store.put)
         return held
 
-    def _now_serving(self, event: Reloaded | None) -> Serving:
-        agents = self._loaded.agents
+    def _now_serving(self, event: Reloaded | None, known: Set[str]) -> Serving:
+        """Return what serves now; those that are `known` stand as they stood."""
+        agents, before = self._loaded.agents, self.serving.agents
         specs = {held.good.spec.id: held.good.spec for held in self._held.values() if held.good}
         catalog = Catalog(dict(sorted(specs.items())), files=len(agents))
         # What others have derived from a catalog lives as long as it.
         same = catalog == self.serving.catalog
         return Serving(
             catalog=self.serving.catalog if same else catalog,
-            agents={path: held.standing(agents[path]) for path, held in self._held.items()},
+            agents={
+                path: before[path] if path in known else held.standing(agents[path])
+                for path, held in self._held.items()
+            },
             last=event,
         )
 

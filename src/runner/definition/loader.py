@@ -60,7 +60,8 @@ class AgentFile:
     @property
     def valid(self) -> AgentSpec | None:
         """The agent, if there is no error in it."""
-        return None if _has_errors(self.diagnostics) else self.spec
+        faulty = _has_errors(self.findings) or _has_errors(self.clashes)
+        return None if faulty else self.spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,19 +242,29 @@ def _claims(draft: Draft, spec: AgentSpec) -> dict[Claim, Diagnostic]:
 
 def _compare(agents: Sequence[AgentFile]) -> list[AgentFile]:
     """Return the agents with the findings about what another one claims as well."""
-    claimants: defaultdict[Claim, list[AgentFile]] = defaultdict(list)
-    for agent in agents:
-        for claim in agent.claims:
-            claimants[claim].append(agent)
     clashes: defaultdict[str, list[Diagnostic]] = defaultdict(list)
-    for (rule, word), members in claimants.items():
-        if len(members) == 1 or (rule != "duplicate-id" and len({a.id for a in members}) == 1):
+    for (rule, word), members in _contested(agents).items():
+        if rule != "duplicate-id" and len({member.id for member in members}) == 1:
             continue
         for agent in members:
             others = " and ".join(member.path for member in members if member is not agent)
             message = _CLASHES[rule].format(word=word, others=others)
             clashes[agent.path].append(replace(agent.claims[rule, word], message=message))
     return [_clashing(agent, tuple(clashes.get(agent.path, ()))) for agent in agents]
+
+
+def _contested(agents: Sequence[AgentFile]) -> Mapping[Claim, list[AgentFile]]:
+    """Return what several agents claim, each with its claimants."""
+    claimed: set[Claim] = set()
+    contested: set[Claim] = set()
+    for agent in agents:
+        contested |= claimed.intersection(agent.claims)
+        claimed.update(agent.claims)
+    claimants: defaultdict[Claim, list[AgentFile]] = defaultdict(list)
+    for agent in agents if contested else ():
+        for claim in contested.intersection(agent.claims):
+            claimants[claim].append(agent)
+    return claimants
 
 
 def _clashing(agent: AgentFile, clashes: tuple[Diagnostic, ...]) -> AgentFile:

@@ -19,8 +19,8 @@ _TICK = 2_000_000_000
 class Seen:
     """A file at one moment: what the system says of it, and a hash of what stood in it.
 
-    `size` is how many bytes were read. Of a file that cannot be read `stat` is empty, `size` is 0 and
-    `content` is the reason.
+    `size` is how many bytes were read. Of a file that cannot be read `stat` is empty, `size` is 0
+    and `content` is the reason.
     `settled` tells that a later write must show in `stat`; before that only the content can tell.
     """
 
