@@ -62,28 +62,29 @@ def _reports(state: Path) -> Iterator[Report]:
     from runner.catalog.hosts import Hosts
 
     for host in Hosts(state).running():
-        address = {"port": host.port}
         if host.machine != socket.gethostname():
-            yield address | _silent(host, "it is in another container, or on another machine")
-        elif report := _asked(host):
-            yield address | report
+            report: Report = _silent(host, "it is in another container, or on another machine")
         else:
-            yield address | _silent(host, "it does not answer")
+            report = _asked(host) or _silent(host, "it does not answer")
+        yield {"port": host.port, **report}
 
 
-def _asked(host: "Listing") -> dict[str, Any] | None:
+def _asked(host: "Listing") -> Report | None:
     """Return what a host says of itself; None if it says nothing."""
     # Not urllib, which may ask a proxy.
     connection = http.client.HTTPConnection("127.0.0.1", host.port, timeout=_PATIENCE)
     try:
         connection.request("GET", "/status")
-        report = json.loads(connection.getresponse().read())
+        report: Report = json.loads(connection.getresponse().read())
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
         connection.close()
-    # The port may have gone to another host meanwhile.
-    return report if report["host"]["pid"] == host.pid else None
+    match report:
+        # The port may have gone to somebody else meanwhile.
+        case {"host": {"pid": host.pid}, "agents": _}:
+            return report
+    return None
 
 
 def _silent(host: "Listing", trouble: str) -> dict[str, Any]:
@@ -141,7 +142,7 @@ def _table(agents: Sequence[Report]) -> Iterator[str]:
 def _rejected(agent: Report) -> Iterator[str]:
     if rejected := agent["rejected"]:
         since = to_the_second(rejected["since"])
-        yield f"{printable(agent['path'])} is not what serves, since {since}"
+        yield f"{printable(agent['path'])} is refused since {since}"
         for finding in rejected.get("diagnostics", ()):
             yield f"  {diagnostic_from_json(finding).headline}"
 
