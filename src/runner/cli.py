@@ -48,13 +48,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="runner", description="YAML in, voice agents out.")
     parser.add_argument("--version", action="version", version=f"voice-runner {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_init(commands.add_parser("init", help="begin a folder of agents"))
     _add_validate(commands.add_parser("validate", help="say what is wrong with agent files"))
     _add_explain(commands.add_parser("explain", help="show what an agent's file comes to"))
+    _add_route(commands.add_parser("route", help="say which agent would answer a room, and why"))
     commands.add_parser("schema", help="print the JSON Schema of the agent file")
+    _add_chat(commands.add_parser("chat", help="talk with an agent by text"))
     _add_serve(commands.add_parser("serve", help="answer calls on LiveKit"))
     _add_doctor(commands.add_parser("doctor", help="check everything that a call needs"))
     _add_calls(commands.add_parser("calls", help="list the calls that were recorded"))
     return parser
+
+
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path(), metavar="FOLDER",
+        help="where to begin (default: here)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--template", nargs="?", const="", default="assistant", metavar="NAME",
+        help="the agent to begin with (default: assistant); without a name, list them",
+    )  # fmt: skip
 
 
 def _add_validate(parser: argparse.ArgumentParser) -> None:
@@ -75,11 +89,32 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
 
+def _add_chat(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("agent", metavar="AGENT", help="an agent file, or an id in agents/")
+    parser.add_argument(
+        "--say", action="append", default=[], metavar="TEXT",
+        help="say this, and leave after the answer (may be given several times)",
+    )  # fmt: skip
+    _add_state(parser)
+
+
 def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", nargs="?", type=Path, default=Path("agents"), metavar="FOLDER",
         help="the agents folder (default: agents)",
     )  # fmt: skip
+
+
+def _add_route(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("room", metavar="ROOM", help="the room's name")
+    _add_folder(parser)
+    parser.add_argument(
+        "--metadata", default="", metavar="JSON",
+        help="as if dispatched with this metadata: an agent's id, or JSON",
+    )  # fmt: skip
+    parser.add_argument(
+        "--number", metavar="NUMBER", help="as if a caller by phone had called NUMBER"
+    )
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:

@@ -13,9 +13,9 @@ LogFormat = Literal["text", "json"]
 #: The fields that a line may carry. A closed list: LiveKit's records bring others, with what
 #: callers said among them.
 FIELDS = (
-    "agent", "revision", "room", "backend", "because", "calls", "display_name", "ignored",
-    "looked_for", "models", "participant", "reason", "seconds", "temperature", "temperature_sent",
-    "url", "variable", "voice", "worker",
+    "agent", "revision", "room", "backend", "because", "calls", "cpu_time", "display_name",
+    "fields", "ignored", "last_good", "looked_for", "models", "participant", "reason", "seconds",
+    "temperature", "temperature_sent", "url", "variable", "voice", "worker",
 )  # fmt: skip
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')

@@ -24,5 +24,5 @@ def pipeline(name: str = "second", **changes: Any) -> PipelineBackend:
     return PipelineBackend(name=name, **fields | changes)
 
 
-def announcement(name: str = "sorry") -> AnnouncementBackend:
-    return AnnouncementBackend(name=name, first_audio_timeout=4.0, say="Sorry.", transfer=None)
+def announcement(name: str = "sorry", *, say: str = "Sorry.") -> AnnouncementBackend:
+    return AnnouncementBackend(name=name, first_audio_timeout=4.0, say=say, transfer=None)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -187,6 +190,35 @@ def test_processes_share_what_they_learn(breakers: Breakers) -> None:
         pool.starmap(_fail, [(breakers.state, number) for number in range(40)])
     assert breakers.opened(realtime(), NOW + 1)
     assert [path.suffix for path in (breakers.state / "backends").iterdir()] == [".json"]
+
+
+class Slow(Breakers):
+    """Breakers on a disk that takes its time."""
+
+    def _read(self, backend: Backend) -> History:
+        known = super()._read(backend)
+        time.sleep(0.1)
+        return known
+
+
+def test_no_failure_is_lost_when_two_write_at_once(breakers: Breakers) -> None:
+    """Two failures at the same time are two: the third opens it."""
+    slow = Slow(breakers.state, KEYS)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: slow.failed(realtime(), "timeout", NOW), range(2)))
+    assert breakers.failed(realtime(), "timeout", NOW)
+
+
+def test_what_nobody_uses_any_more_is_removed(breakers: Breakers) -> None:
+    for name in ("old", "new"):
+        breakers.failed(realtime(model=name), "quota")
+    (breakers.state / "backends" / ".aside").write_text("")
+    for path in (breakers._path(realtime(model="old")), breakers.state / "backends" / ".aside"):
+        os.utime(path, (time.time() - 100, time.time() - 100))
+    breakers.remove_older(50)
+    assert breakers.opened(realtime(model="new"))
+    assert [path.suffix for path in (breakers.state / "backends").iterdir()] == [".json"]
+    assert breakers.opened(realtime(model="old")) is None
 
 
 def _fail(state: Path, number: int) -> None:

@@ -47,6 +47,7 @@ def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         tools=(ToolRun(id="call_1", name="look_up", began="2026-11-22T16:45:53.000Z"),),
         turns=(Turn(who="agent", at="x", backend="one", interrupted=True, latencies={"e2e": 1.5}),),
         usage=({"type": "llm_usage", "input_tokens": 3},),
+        remote=("name", "prompt"),
     )
     records = Records(tmp_path)
     records.write(record)

@@ -31,6 +31,7 @@ AJ_cc  2026-11-22T16:47:00Z  front-desk  front-desk-1   none                    
 SHOWN = """\
 call AJ_aa
   agent     front-desk, revision f605e1c3e9f9
+  remote    name, voice
   room      front-desk-1
   because   room pattern front-desk-*
   began     2026-11-22T16:45:52.000Z
@@ -65,6 +66,7 @@ def records(tmp_path: Path) -> Records:
         answered=at(0.5),
         ended="2026-11-22T16:46:06.500Z",
         reason="participant_disconnected",
+        remote=("name", "voice"),
         backends=(
             Stay(name=f"{REALTIME}-1", kind=REALTIME, entered=at(0.1), left=at(2.5),
                  reason="stalled"),

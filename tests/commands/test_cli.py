@@ -41,6 +41,9 @@ def outcome(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[i
         (["explain", "tests/cases/err/voice.yaml"], 1),
         (["explain", "front-dsk"], 3),
         (["explain", "front-desk", "--set", "caler_name=Ada"], 3),
+        (["route", "front-desk-7"], 0),
+        (["route", "x", "tests/cases/route/broken"], 1),
+        (["route", "x", "nowhere"], 3),
         (["schema"], 0),
         (["serve", "--check"], 0),
         (["serve", "tests/cases/err", "--check"], 1),
@@ -90,10 +93,11 @@ def test_near_misses_of_names_on_the_command_line(capsys: pytest.CaptureFixture[
 
 
 def test_no_light_command_imports_livekit() -> None:
-    """`validate`, `explain` and `schema` answer without LiveKit, asyncio or the network."""
+    """`validate`, `explain`, `route` and `schema` answer without LiveKit or the network."""
     program = (
         "import sys; from runner.cli import main; "
-        "main(['validate']); main(['explain', 'front-desk']); main(['schema']); "
+        "main(['validate']); main(['explain', 'front-desk']); "
+        "main(['route', 'x']); main(['schema']); "
         "heavy = [m for m in ('livekit', 'asyncio', 'aiohttp', 'openai') if m in sys.modules]; "
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
@@ -140,6 +144,67 @@ def test_explain_takes_variables_from_the_room_s_name(capsys: pytest.CaptureFixt
     """A captured part of the room's name is the variable of that name."""
     printed = outcome(["explain", "parcel-line", "--room", "parcels-Ada"], capsys)[1]
     assert "You help Ada to find a parcel." in printed
+
+
+@pytest.mark.usefixtures("at_root")
+def test_explain_shows_the_numbers_of_an_agent(capsys: pytest.CaptureFixture[str]) -> None:
+    """They stand below the rooms, and there is no line for what an agent does not claim."""
+    printed = outcome(["explain", "tests/cases/route/clinic/billing.yaml"], capsys)[1]
+    assert printed.splitlines()[1] == "answers numbers +4930123456, +15551234567"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["branch-hull-3"], [
+            "branch (Branch) answers: room pattern branch-{city}-{desk}",
+            '  city = "hull"',
+            "  desk = 3",
+        ]),
+        (["x", "--metadata", "night"], ["night (Night) answers: dispatch metadata"]),
+        (["x", "--metadata", '{"variables": {"shoe": 42}}', "--number", "0049 30 123456"], [
+            "billing (Billing) answers: number +4930123456",
+            "ignored: variables: 1 that the agent does not declare",
+        ]),
+        (["x"], [
+            "rest (Rest) answers: default",
+            "a phone call goes by the number that was called: --number NUMBER says where",
+        ]),
+        (["x", "--metadata", '{"agent": "day"}'], [
+            "nobody answers: looked for 'day' from the dispatch metadata",
+        ]),
+    ],
+)  # fmt: skip
+def test_route_says_who_answers_and_why(
+    arguments: list[str], lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the variables that the call sets, and what was left aside."""
+    room, *options = arguments
+    clinic = str(CASES / "route" / "clinic")
+    code, printed, complaints = outcome(["route", room, clinic, *options], capsys)
+    assert (code, printed.splitlines(), complaints) == (int("nobody" in printed), lines, "")
+
+
+@pytest.mark.usefixtures("at_root")
+def test_route_says_why_an_agent_is_not_among_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """The errors of the folder go to standard error: a broken agent answers nobody."""
+    _, printed, complaints = outcome(["route", "late", "tests/cases/route/broken"], capsys)
+    assert printed == "nobody answers: looked for a pattern for 'late'; a default\n"
+    assert "unknown key 'promt'" in complaints
+
+
+def test_explain_shows_what_would_be_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+    """The URL is the one that a call in that room would ask; nothing is asked."""
+    agent = ["explain", "tests/cases/ok/everything.yaml", "--set", "practice=A/B"]
+    printed = outcome([*agent, "--room", "clinic 7"], capsys)[1]
+    url = "https://api.example.com/practices/A%2FB/agents/everything?room=clinic%207"
+    assert f"url             {url}, key from AGENTS_TOKEN" in printed
+    assert "temperature     from settings.temperature" in printed
+    remote = json.loads(outcome([*agent, "--format", "json"], capsys)[1])["remote"]
+    assert remote["url"].endswith("?room={{ room.name }}")
+    assert (remote["key"], remote["timeout"]) == ("from AGENTS_TOKEN", 0.5)
+    plain = outcome(["explain", "front-desk", "--format", "json"], capsys)[1]
+    assert json.loads(plain)["remote"] is None
 
 
 def test_schema_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from rig.database import ExampleDatabase
 from rig.livekit_server import API_SECRET
 from rig.openai_http import HTTPFault
 from rig.openai_realtime import Fault
+from rig.sound import to_wav, tone
 
+from runner.catalog.announcements import Announcements, announcement
 from runner.catalog.breaker import Breakers
 from runner.cli import main
 from runner.commands.doctor import visit
@@ -61,7 +65,8 @@ ok       backend  openai-pipeline-2 of desk: gpt-4o-mini-tts at http://127.0.0.1
 speaks with the voice coral
 ok       backend  openai-pipeline-2 of desk: whisper-1 at http://127.0.0.1:PORT/v1 \
 understands "Hello"
-ok       backend  announcement-3 of desk: nothing to try
+ok       backend  announcement-3 of desk: not spoken yet; runner serve has it spoken, until then \
+callers hear the built-in sentence
 a call to desk would be answered by openai-realtime-1
 a call to night would be answered by openai-realtime-1
 """
@@ -239,6 +244,65 @@ def test_an_announcement_is_no_answer_unless_it_stands_alone(
     assert found.code == 1
 
 
+def test_whether_an_announcement_was_spoken_beforehand_is_said(
+    online: Path,
+    openai_service: OpenAIService,
+    call_doctor: Callable[..., Visit],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With its recording, without, and without a key for any; doctor has none spoken."""
+    local = os.environ["OPENAI_BASE_URL"]
+    own = f"{{kind: openai-realtime, base_url: '{local}', api_key_env: none}}"
+    write(online, desk=AGENT + f"backends: [openai-realtime, {ANNOUNCEMENT}]\n")
+    write(online, night=AGENT + f"voice: marin\nbackends: [{own}, {ANNOUNCEMENT}]\n")
+    write(online, weekend=AGENT + f"voice: ash\nbackends: [{ANNOUNCEMENT}]\n")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    spec = load([online]).specs["desk"]
+    take, *_ = announcement(spec, spec.backends[-1]).takes
+    Announcements(online.parent / "state").keep(take, to_wav(tone(440, 0.1)))
+    found = call_doctor()
+    assert found.lines("backend  announcement-") == [
+        "ok       backend  announcement-2 of desk: spoken beforehand by gpt-4o-mini-tts with the"
+        " voice coral",
+        "ok       backend  announcement-2 of night: not spoken yet; runner serve has it spoken,"
+        " until then callers hear the built-in sentence",
+        "warning  backend  announcement-1 of weekend: cannot be spoken without a key; set"
+        " OPENAI_API_KEY, until then callers hear the built-in sentence",
+    ]
+    assert not openai_service.http.journal.of("tts")
+
+
+GREETING = "prompt: You help.\ngreeting: Hello.\n"
+
+
+def test_the_speech_of_a_word_for_word_greeting_is_tried(
+    online: Path, openai_service: OpenAIService, call_doctor: Callable[..., Visit]
+) -> None:
+    """It is asked once for all that greet alike, and not for those whose model greets."""
+    only = "backends: [openai-realtime]\n"
+    write(online, desk=GREETING + only, lobby=GREETING + only, night=REALTIME)
+    found = call_doctor()
+    assert len(openai_service.http.journal.of("tts")) == 1
+    assert normalised("\n".join(found.lines("its greeting"))) == (
+        "ok       backend  openai-realtime-1 of desk and 1 more, its greeting: gpt-4o-mini-tts at"
+        " http://127.0.0.1:PORT/v1 speaks with the voice coral"
+    )
+
+
+def test_without_the_speech_of_its_greeting_a_backend_is_lost(
+    online: Path, openai_service: OpenAIService, call_doctor: Callable[..., Visit]
+) -> None:
+    """Another agent that lists the same backend, and lets the model greet, is answered."""
+    openai_service.http.faults = {"tts": HTTPFault("401")}
+    write(online, desk=GREETING + "backends: [openai-realtime]\n", night=REALTIME)
+    found = call_doctor()
+    assert found.lines("failed   backend", "its greeting", "put a valid key into OPENAI_API_KEY")
+    assert found.verdicts == [
+        "a call to desk could not be answered (openai-realtime-1 failed)",
+        "a call to night would be answered by openai-realtime-1",
+    ]
+
+
 def test_a_backend_that_calls_pass_over_has_a_line(
     online: Path, call_doctor: Callable[..., Visit]
 ) -> None:
@@ -252,6 +316,41 @@ def test_a_backend_that_calls_pass_over_has_a_line(
         " 2023-11-14T22:13:20.000Z (quota), until a running host finds it well"
     ]
     assert found.code == 0
+
+
+def test_a_database_is_asked_for_what_the_defaults_name(
+    online: Path, call_doctor: Callable[..., Visit], tmp_path: Path
+) -> None:
+    """What a call would have of the row is said; what is not good costs no call."""
+    with ExampleDatabase(tmp_path / "database") as database:
+        shutil.copy(database.agents / "assistant.yaml", online)
+        url = f"http://localhost:{database.port}/api/agent-configs/1"
+        assert call_doctor().lines("remote") == [
+            f"ok       remote   assistant: {url} has"
+            " name, prompt, response_length, temperature, voice"
+        ]
+        database.edit("UPDATE agent_configs SET voice_model = 'corale' WHERE id = 1")
+        then = "calls take the rest from its last good answer, else from the file"
+        assert call_doctor().lines("remote") == [
+            f"warning  remote   assistant: {url} has name, prompt, response_length, temperature;"
+            f" not good: voice: voice; {then}"
+        ]
+    found = call_doctor()
+    assert found.lines("remote") == [
+        f"warning  remote   assistant: {url} has nothing; not good: unreachable; {then}"
+    ]
+    assert found.verdicts == ["a call to assistant would be answered by openai-realtime-1"]
+    assert found.code == 0
+
+
+def test_the_token_of_a_database_is_a_setting(
+    online: Path, call_doctor: Callable[..., Visit]
+) -> None:
+    remote = "remote: {url: 'http://127.0.0.1:9/1', api_key_env: DB_TOKEN, fields: {name: name}}\n"
+    write(online, desk=REALTIME + remote)
+    found = call_doctor()
+    assert found.lines("warning  setting  DB_TOKEN is not set")
+    assert found.lines("warning  remote   desk", "has nothing; not good: no_key")
 
 
 def test_a_missing_key_is_named(

@@ -15,6 +15,7 @@ from runner.definition import kinds
 from runner.definition.examine import sample_arguments
 from runner.definition.freeze import json_schema, percent
 from runner.definition.loader import load
+from runner.definition.phone import e164
 from runner.definition.schema import agent_schema
 from runner.definition.source import Document, plain_value
 from runner.definition.spec import (
@@ -23,6 +24,7 @@ from runner.definition.spec import (
     Answers,
     PipelineBackend,
     RealtimeBackend,
+    Remote,
     ToolStub,
     TurnTaking,
     spec_from_json,
@@ -96,9 +98,10 @@ def test_a_schema_property_and_a_spec_field_are_one_word() -> None:
     assert keys("properties", "turn_taking") == names(TurnTaking)
     assert keys("properties", "answers") == names(Answers)
     assert keys("$defs", "tool") == names(ToolStub)
-    assert keys("$defs", "openai-realtime") == names(RealtimeBackend)
-    shared_by_parts = {"base_url", "api_key_env"}
-    assert keys("$defs", "openai-pipeline") == names(PipelineBackend) | shared_by_parts
+    assert keys("properties", "remote") == names(Remote)
+    assert keys("$defs", "openai-realtime") | {"inherits"} == names(RealtimeBackend)
+    pipeline = keys("$defs", "openai-pipeline") - {"base_url", "api_key_env"}
+    assert pipeline | {"inherits"} == names(PipelineBackend)
     assert keys("$defs", "announcement") == names(AnnouncementBackend) - {"transfer"} | {"then"}
 
 
@@ -120,6 +123,28 @@ def test_the_schema_s_defaults_are_those_of_an_empty_agent(tmp_path: Path) -> No
             if "default" in inner and name != "api_key_env":
                 value = getattr(backend, name)
                 assert inner["default"] == getattr(value, "model", value)
+
+
+def test_the_schema_s_defaults_are_those_of_a_remote(tmp_path: Path) -> None:
+    """What an editor shows below `remote` is what an agent without those keys gets."""
+    remote = "remote: {url: http://localhost/1, fields: {name: name}}"
+    (tmp_path / "hello.yaml").write_text(f"prompt: hello\n{remote}")
+    spec = load([tmp_path]).specs["hello"]
+    schema = agent_schema()["properties"]["remote"]["properties"]
+    assert spec.remote is not None
+    assert schema["timeout"]["default"] == spec.remote.timeout
+    assert (schema["api_key_env"]["default"], spec.remote.api_key_env) == ("none", None)
+
+
+def test_a_remote_may_be_half_in_the_defaults(tmp_path: Path) -> None:
+    """A folder's agents share the names of the fields, and each has its own place."""
+    (tmp_path / "_defaults.yaml").write_text("remote: {fields: {name: name}}")
+    (tmp_path / "hello.yaml").write_text("prompt: hello\nremote: {url: http://localhost/1}")
+    loaded = load([tmp_path])
+    assert not loaded.diagnostics
+    assert loaded.specs["hello"].remote == Remote(
+        url="http://localhost/1", api_key_env=None, timeout=1.0, fields={"name": "name"}
+    )
 
 
 def test_the_schema_lists_the_voices_of_every_kind() -> None:
@@ -184,6 +209,14 @@ def check_places(document: Document, text: str) -> None:
             if not character.isspace():
                 span = document.inner_span(("prompt",), row, column, 1)
                 assert document.excerpt(span.line)[span.column - 1] == character
+
+
+@given(st.from_regex(r"\+?[0-9]{5,17}|[+0-9 ()/.-]{5,20}", fullmatch=True))
+def test_a_number_is_e164_for_the_schema_as_for_the_routing(text: str) -> None:
+    """What the schema takes is looked up as it stands, and what it proposes instead it takes."""
+    taken = re.compile(agent_schema()["$defs"]["phone-number"]["pattern"]).search
+    assert bool(taken(text)) == (e164(text) == text)
+    assert (proposed := e164(text)) is None or taken(proposed)
 
 
 def test_sample_arguments_fit_their_tool() -> None:

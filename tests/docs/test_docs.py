@@ -17,6 +17,7 @@ from runner.definition.reporters import as_text
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+EXAMPLES = sorted(ROOT.glob("examples/*/README.md"))
 
 _FENCE = r"```{}\n(.*?)^```$"
 AGENT = re.compile(r"^<!-- agent -->\n" + _FENCE.format("yaml"), re.MULTILINE | re.DOTALL)
@@ -29,6 +30,10 @@ PRIVATE = re.compile(
     r"|proxy\.golang|artifactory|nexus",
     re.IGNORECASE,
 )
+
+
+def short(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 def found(pattern: re.Pattern[str]) -> list[object]:
@@ -82,7 +87,7 @@ def test_the_rules_page_is_made_from_the_rules() -> None:
     assert made.stdout == page
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, *EXAMPLES, ROOT / "README.md"], ids=short)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     """A link names a file that is there, and a heading of it."""
     for name, heading in LINK.findall(page.read_text("utf-8")):
@@ -99,7 +104,7 @@ def headings(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, *EXAMPLES], ids=short)
 def test_no_page_names_a_machine_or_a_registry(page: Path) -> None:
     """The pages are for everybody."""
     assert PRIVATE.findall(page.read_text("utf-8")) == []

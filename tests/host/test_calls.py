@@ -233,7 +233,7 @@ async def test_a_call_that_no_backend_can_take_ends_with_a_sentence(dial: Dial, 
     await one.wait_happening("disconnected", within=15)
     assert one.spans[-1].end - one.spans[0].start > 4
     await host.wait_log("no backend can be built", level="ERROR", room=one.room.name)
-    await host.wait_log("call ended", room=one.room.name)
+    await host.wait_log("call ended", room=one.room.name, reason="no backend can be built")
 
 
 async def test_an_announcement_is_heard_before_the_call_ends(dial: Dial, host: Host) -> None:
@@ -241,7 +241,7 @@ async def test_an_announcement_is_heard_before_the_call_ends(dial: Dial, host: H
     heard = await one.wait_heard(PIPELINE)
     await one.wait_happening("disconnected")
     assert heard.seconds == pytest.approx(0.06 * len("Harbour Dental is closed today."), abs=0.4)
-    await host.wait_log("call ended", room=one.room.name)
+    await host.wait_log("call ended", room=one.room.name, reason="announced")
 
 
 async def test_a_backend_that_fails_ends_the_call(
@@ -279,12 +279,22 @@ async def test_a_call_tells_its_story_in_the_log(dial: Dial, host: Host) -> None
     ended = await host.wait_log("call ended", room=one.room.name)
     story = [line["message"] for line in host.log if line.get("room") == one.room.name]
     assert story == [
-        "job accepted", "attempting backend", "participant joined", "using agent",
+        "job accepted", "attempting backend", "using agent", "participant joined",
         "backend started", "call ended",
     ]  # fmt: skip
     assert ended["reason"] == "participant_disconnected"
     assert ended["revision"]
     assert ended["seconds"] > 0
+
+
+async def test_the_greeting_and_the_prompt_know_the_caller(
+    dial: Dial, openai_service: OpenAIService
+) -> None:
+    one = await dial("by-name", name="Ada Lovelace")
+    await one.wait_heard(REALTIME)
+    greeting = openai_service.realtime.journal.of("response.create")[0].event["response"]
+    assert "Greet Ada Lovelace by name." in greeting["instructions"]
+    assert "You talk to Ada Lovelace." in realtime_session(openai_service)["instructions"]
 
 
 def in_room(metadata: dict[str, Any]) -> dict[str, Any]:

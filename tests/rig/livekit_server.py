@@ -111,14 +111,19 @@ class LiveKitServer:
         room_config: api.RoomConfiguration | None = None,
         agent: str | None = None,
         agent_metadata: str = "",
+        kind: api.AccessToken.ParticipantKind = "standard",
     ) -> str:
-        """Return a token to join `room`; `agent` asks for the dispatch of that agent name."""
+        """Return a token to join `room`; `agent` asks for the dispatch of that agent name.
+
+        The `kind` sip is a caller by phone, as LiveKit's SIP service brings one in.
+        """
         if agent is not None:
             dispatch = api.RoomAgentDispatch(agent_name=agent, metadata=agent_metadata)
             room_config = api.RoomConfiguration(agents=[dispatch])
         token = (
             api.AccessToken(self.api_key, self.api_secret)
             .with_identity(identity)
+            .with_kind(kind)
             .with_name(name or identity)
             .with_metadata(metadata)
             .with_attributes(dict(attributes or {}))

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests run against: espeak-ng, aimock and livekit-server. Safe to run again.
+# Installs what the tests run against: espeak-ng, curl, sqlite3, aimock and livekit-server. Safe to
+# run again.
 set -euo pipefail
 
 AIMOCK=1.43.0
@@ -14,17 +15,17 @@ missing() {
   exit 1
 }
 
-install_espeak() {
-  if command -v espeak-ng >/dev/null; then return; fi
-  local apt="apt-get install -y --no-install-recommends espeak-ng"
+install_package() {
+  local name=$1 purpose=$2
+  if command -v "$name" >/dev/null; then return; fi
+  local apt="apt-get install -y --no-install-recommends $name"
   local as_root=()
   if [ "$(id -u)" != 0 ]; then as_root=(sudo -n); fi
   if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $apt ||
       { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $apt; }
   else
-    missing "espeak-ng is missing: it makes the speech of the test's callers. Install it with:" \
-      "  sudo $apt"
+    missing "$name is missing: $purpose. Install it with:" "  sudo $apt"
   fi
 }
 
@@ -51,7 +52,9 @@ install_livekit() {
 }
 
 mkdir -p "$cache"
-install_espeak
+install_package espeak-ng "it makes the speech of the test's callers"
+install_package curl "the README of examples/database shows it"
+install_package sqlite3 "the README of examples/database shows it"
 install_aimock
 install_livekit
 echo "the test rig is ready"

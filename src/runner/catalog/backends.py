@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from runner.definition.spec import Backend, Part, PipelineBackend, RealtimeBackend
 
+#: Speaks where a file names no model of its own: beside a realtime model, and announcements.
+DEFAULT_TTS = "gpt-4o-mini-tts"
+
 _OPENAI = "https://api.openai.com/v1"
 
 
@@ -18,6 +21,11 @@ def parts(backend: Backend) -> tuple[Part, ...]:
             return (stt, llm, tts)
         case _:
             return ()
+
+
+def speech_beside(backend: RealtimeBackend) -> Part:
+    """Return the TTS that speaks word for word beside a realtime model: same server, same key."""
+    return Part(model=DEFAULT_TTS, base_url=backend.base_url, api_key_env=backend.api_key_env)
 
 
 def key_variables(backend: Backend) -> list[str]:

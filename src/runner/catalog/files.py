@@ -1,7 +1,10 @@
 """Files of the state folder, which many processes share: always whole, for their owner alone."""
 
+import fcntl
 import os
-from contextlib import suppress
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -18,20 +21,46 @@ def folder(state: Path, name: str) -> Path:
     return made
 
 
-def replace(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write `text` aside and rename it to `path`: a killed process leaves the old or the new.
+@contextmanager
+def locked(made: Path) -> Iterator[None]:
+    """Keep other processes from the files of one folder, for as long as a change takes.
 
-    `durable` waits for the disk, for what must outlive a power cut; it may take a tenth of a
-    second.
+    Raises:
+        OSError: it cannot be locked.
+    """
+    descriptor = os.open(made, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_older(paths: Iterable[Path], seconds: float) -> list[Path]:
+    """Remove the files that were last written so long ago; return those that were removed."""
+    latest = time.time() - seconds
+    removed = []
+    for path in paths:
+        with suppress(OSError):
+            if path.stat().st_mtime < latest:
+                path.unlink()
+                removed.append(path)
+    return removed
+
+
+def replace(path: Path, content: str | bytes, *, durable: bool = False) -> None:
+    """Write `content` aside and rename it to `path`: a killed process leaves the old or the new.
+
+    A text is written as UTF-8. `durable` waits for the disk, for what must outlive a power cut; it
+    may take a tenth of a second.
 
     Raises:
         OSError: it cannot be written.
     """
-    with NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=".", delete=False
-    ) as aside:
+    written = content.encode() if isinstance(content, str) else content
+    with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as aside:
         try:
-            aside.write(text)
+            aside.write(written)
             aside.flush()
             if durable:
                 os.fsync(aside.fileno())

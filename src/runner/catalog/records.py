@@ -4,7 +4,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +75,7 @@ class CallRecord:
 
     `answered` is the agent's first sound, `because` why this agent, `usage` what each model took
     (tokens, characters, seconds of audio), `reason` how the call ended. None: not yet, or never.
+    `remote` are the agent's keys whose values were its database's, not its file's.
     """
 
     id: str
@@ -91,6 +91,7 @@ class CallRecord:
     tools: tuple[ToolRun, ...] = ()
     turns: tuple[Turn, ...] = ()
     usage: tuple[Mapping[str, Any], ...] = ()
+    remote: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return this record as indented JSON, for people too."""
@@ -110,6 +111,7 @@ def record_from_json(text: str) -> CallRecord:
         fields = json.loads(text)
         for name, kind in nested.items():
             fields[name] = tuple(kind(**entry) for entry in fields[name])
+        fields["remote"] = tuple(fields.get("remote", ()))
         return CallRecord(**fields)
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a record of this version: {error}") from error
@@ -191,14 +193,9 @@ class Records:
 
     def remove_older(self, seconds: float) -> int:
         """Remove the records that were last written so long ago; return how many were removed."""
-        latest = time.time() - max(seconds, _DEAD)
-        removed = 0
-        for path in [*self._folder.glob("*.json"), *self._folder.glob(".*")]:
-            with suppress(OSError):
-                if path.stat().st_mtime < latest:
-                    path.unlink()
-                    removed += path.name[0] != "."
-        return removed
+        found = [*self._folder.glob("*.json"), *self._folder.glob(".*")]
+        removed = files.remove_older(found, max(seconds, _DEAD))
+        return sum(path.name[0] != "." for path in removed)
 
     @property
     def _folder(self) -> Path:

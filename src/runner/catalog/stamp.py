@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from runner.catalog.catalog import Route
+from runner.catalog.catalog import ByNumber, Candidate, Route
 
 AGENT = "runner.agent"
 REVISION = "runner.revision"
 _VARIABLES = "runner.variables"
 _BECAUSE = "runner.because"
+_BY_NUMBER = "runner.by_number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +24,29 @@ class Stamp:
     because: str = ""
 
 
-def public(route: Route) -> dict[str, str]:
-    """Return what everybody in the room may see: the agent and its revision."""
+def public(route: Route | ByNumber) -> dict[str, str]:
+    """Return what everybody in the room may see: the agent and its revision, once it is chosen."""
+    if isinstance(route, ByNumber):
+        return {}
     return {AGENT: route.spec.id, REVISION: route.spec.digest}
 
 
-def attributes(route: Route) -> dict[str, str]:
+def attributes(route: Route | ByNumber) -> dict[str, str]:
     """Return what the job process needs to know, for the job alone."""
+    if isinstance(route, ByNumber):
+        return {_BY_NUMBER: _by_number_to_json(route)}
     return public(route) | {
         _VARIABLES: json.dumps(route.variables),
         _BECAUSE: route.because,
+        # Whoever dispatches a job may set attributes.
+        _BY_NUMBER: "",
     }
 
 
-def read(attributes: Mapping[str, str]) -> Stamp | None:
+def read(attributes: Mapping[str, str]) -> Stamp | ByNumber | None:
     """Read back a stamp; None if the host has not stamped this job."""
+    if text := attributes.get(_BY_NUMBER):
+        return _by_number_from_json(text)
     if AGENT not in attributes:
         return None
     return Stamp(
@@ -45,4 +54,32 @@ def read(attributes: Mapping[str, str]) -> Stamp | None:
         revision=attributes.get(REVISION, ""),
         variables=json.loads(attributes.get(_VARIABLES, "{}")),
         because=attributes.get(_BECAUSE, ""),
+    )
+
+
+def _by_number_to_json(left: ByNumber) -> str:
+    claimed: dict[tuple[str, str], list[str]] = {}
+    for number, owner in left.numbers.items():
+        claimed.setdefault(owner, []).append(number)
+    fields = {
+        "room": left.room,
+        # Each agent once: there may be thousands of numbers.
+        "agents": [(*owner, numbers) for owner, numbers in claimed.items()],
+        "otherwise": left.otherwise and asdict(left.otherwise),
+        "variables": left.variables,
+    }
+    return json.dumps(fields, separators=(",", ":"))
+
+
+def _by_number_from_json(text: str) -> ByNumber:
+    fields = json.loads(text)
+    return ByNumber(
+        room=fields["room"],
+        numbers={
+            number: (agent, revision)
+            for agent, revision, numbers in fields["agents"]
+            for number in numbers
+        },
+        otherwise=Candidate(**fields["otherwise"]) if fields["otherwise"] else None,
+        variables=fields["variables"],
     )

@@ -105,8 +105,10 @@ def _story(record: "CallRecord", ending: str) -> Iterator[str]:
 def _facts(record: "CallRecord", ending: str) -> dict[str, str]:
     answered = f"after {_after(record, record.answered)} s" if record.answered else "never"
     ended = f" after {_after(record, record.ended)} s" if record.ended else ""
+    remote = {"remote": ", ".join(record.remote)} if record.remote else {}
     return {
         "agent": f"{record.agent}, revision {record.revision}",
+        **remote,
         "room": _printable(record.room),
         "because": _printable(record.because),
         "began": record.began,

@@ -5,11 +5,11 @@ import json
 import sys
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from runner.catalog import variables
 from runner.catalog.catalog import Catalog, RoomRequest, Route
+from runner.commands import named
 from runner.definition import prompt
 from runner.definition.diagnostics import near_miss
 from runner.definition.kinds import llm_takes_temperature, llm_temperature, realtime_temperature
@@ -23,6 +23,7 @@ from runner.definition.spec import (
     Part,
     PipelineBackend,
     RealtimeBackend,
+    RehearsalBackend,
 )
 from runner.errors import RunnerError
 
@@ -33,7 +34,7 @@ def explain(options: argparse.Namespace) -> int:
     Raises:
         RunnerError: there is no such agent, or a variable was set that it does not have.
     """
-    loaded = load([_path_of(options.agent)])
+    loaded = load([named.file_of(options.agent)])
     if loaded.has_errors:
         print(as_text(loaded), file=sys.stderr)
         return 1
@@ -47,20 +48,8 @@ def explain(options: argparse.Namespace) -> int:
     return 0
 
 
-def _path_of(agent: str) -> Path:
-    if Path(agent).suffix in (".yaml", ".yml"):
-        return Path(agent)
-    found = sorted(Path("agents").rglob(f"{agent}.y*ml"))
-    if not found:
-        ids = [path.stem for path in Path("agents").rglob("*.y*ml")]
-        close = near_miss(agent, ids)
-        hint = f"; did you mean '{close}'?" if close else ""
-        raise RunnerError(f"there is no agent '{agent}' in agents/{hint}")
-    return found[0]
-
-
 def _variables(spec: AgentSpec, room: str, assignments: list[str]) -> Mapping[str, Any]:
-    route = Catalog({spec.id: spec}, files=1).route(RoomRequest(room=room))
+    route = Catalog({spec.id: spec}, files=1).route(RoomRequest(room=room, number=""))
     given = dict(route.variables) if isinstance(route, Route) else {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
@@ -82,7 +71,9 @@ def _record(spec: AgentSpec, names: prompt.Names) -> dict[str, Any]:
         "name": spec.name,
         "revision": spec.digest,
         "rooms": list(spec.answers.rooms),
+        "numbers": list(spec.answers.numbers),
         "variables": {name: names[name] for name in spec.variables},
+        "remote": _remote(spec, names),
         "instructions": prompt.instructions(spec, names),
         "greeting": {"say": greeting.say, "generate": greeting.generate},
         "backends": [_backend(backend) for backend in spec.backends],
@@ -90,6 +81,22 @@ def _record(spec: AgentSpec, names: prompt.Names) -> dict[str, Any]:
             {"name": t.name, "description": t.description, "parameters": t.parameters}
             for t in spec.tools
         ],
+    }
+
+
+def _remote(spec: AgentSpec, names: prompt.Names) -> dict[str, Any] | None:
+    if spec.remote is None:
+        return None
+    try:
+        url = prompt.url(spec, spec.remote.url, names)
+    except prompt.RenderError:
+        # Without a room its name is empty.
+        url = spec.remote.url
+    return {
+        "url": url,
+        "key": f"from {spec.remote.api_key_env}" if spec.remote.api_key_env else "none",
+        "timeout": spec.remote.timeout,
+        "fields": dict(spec.remote.fields),
     }
 
 
@@ -116,6 +123,8 @@ def _backend(backend: Backend) -> dict[str, Any]:
         case AnnouncementBackend():
             then = {"transfer": backend.transfer} if backend.transfer else "hang_up"
             return common | {"say": backend.say, "then": then}
+        case RehearsalBackend():
+            return common
 
 
 def _part(part: Part) -> dict[str, str]:
@@ -136,7 +145,7 @@ def _as_text(record: Mapping[str, Any]) -> str:
     words = greeting["say"] or greeting["generate"]
     blocks = [
         f"{record['agent']} ({record['name']}), revision {record['revision']}",
-        f"answers rooms {', '.join(record['rooms'])}",
+        *(f"answers {by} {', '.join(record[by])}" for by in ("rooms", "numbers") if record[by]),
         *(f"  {name} = {json.dumps(value)}" for name, value in record["variables"].items()),
         "\ninstructions",
         _indented(record["instructions"]),
@@ -148,6 +157,9 @@ def _as_text(record: Mapping[str, Any]) -> str:
     for tool in record["tools"]:
         blocks += [f"\ntool {tool['name']}: {tool['description']}"]
         blocks += [_indented(json.dumps(tool["parameters"], indent=2))]
+    if remote := record["remote"]:
+        blocks += ["\nremote: fetched when a call starts, in place of the above"]
+        blocks += _remote_lines(remote)
     return "\n".join(blocks)
 
 
@@ -166,6 +178,12 @@ def _backend_lines(backend: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {'then':<12} {_then(backend['then'])}")
     lines.append(f"  {'first audio':<12} within {backend['first_audio_timeout']:g} s")
     return lines
+
+
+def _remote_lines(remote: Mapping[str, Any]) -> list[str]:
+    lines = [f"  {'url':<15} {remote['url']}, key {remote['key']}"]
+    lines.append(f"  {'timeout':<15} {remote['timeout']:g} s")
+    return lines + [f"  {key:<15} from {path}" for key, path in remote["fields"].items()]
 
 
 def _then(then: Any) -> str:

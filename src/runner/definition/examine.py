@@ -57,6 +57,9 @@ def _templates(draft: Draft, spec: AgentSpec) -> Iterator[tuple[KeyPath, str, Kn
     for (key, _), backend in zip(entries(draft), spec.backends, strict=True):
         if isinstance(backend, AnnouncementBackend):
             yield (*key, "say"), backend.say, fixed, names
+    if spec.remote is not None:
+        early = {**fixed, "room": CALL_NAMES["room"]}
+        yield ("remote", "url"), spec.remote.url, early, names
 
 
 def _texts(key: KeyPath, value: Any) -> Iterator[tuple[KeyPath, str]]:

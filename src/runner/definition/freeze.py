@@ -15,6 +15,7 @@ from runner.definition.spec import (
     Part,
     PipelineBackend,
     RealtimeBackend,
+    Remote,
     ToolStub,
     TurnTaking,
 )
@@ -44,6 +45,7 @@ def freeze(draft: Draft) -> AgentSpec:
         backends=tuple(_backend(key, entry, voice, temperature) for key, entry in entries(draft)),
         tools=tuple(_tool(entry) for _, entry in draft.items("tools")),
         answers=_answers(draft),
+        remote=_remote(root.get("remote", {})),
     )
 
 
@@ -108,6 +110,7 @@ def _realtime(entry: Entry, voice: str, temperature: float, common: Entry) -> Re
         temperature=percent(entry.get("temperature", temperature)),
         base_url=entry.get("base_url"),
         api_key_env=_key_name(entry.get("api_key_env", "OPENAI_API_KEY")),
+        inherits=_inherited(entry),
         **common,
     )
 
@@ -119,8 +122,13 @@ def _pipeline(entry: Entry, voice: str, temperature: float, common: Entry) -> Pi
         tts=_part(entry, "tts", "gpt-4o-mini-tts"),
         voice=entry.get("voice", voice),
         temperature=percent(entry.get("temperature", temperature)),
+        inherits=_inherited(entry),
         **common,
     )
+
+
+def _inherited(entry: Entry) -> tuple[str, ...]:
+    return tuple(key for key in ("voice", "temperature") if key not in entry)
 
 
 def _part(entry: Entry, name: str, model: str) -> Part:
@@ -171,4 +179,17 @@ def _answers(draft: Draft) -> Answers:
     rooms = [pattern for _, pattern in draft.items("answers", "rooms")]
     if "rooms" not in answers:
         rooms = [draft.id, f"{draft.id}-*"]
-    return Answers(rooms=tuple(rooms), default=answers.get("default", False))
+    numbers = [number for _, number in draft.items("answers", "numbers")]
+    default = answers.get("default", False)
+    return Answers(rooms=tuple(rooms), numbers=tuple(numbers), default=default)
+
+
+def _remote(entry: Entry) -> Remote | None:
+    if not {"url", "fields"} <= entry.keys():
+        return None
+    return Remote(
+        url=entry["url"],
+        api_key_env=_key_name(entry.get("api_key_env", "none")),
+        timeout=float(entry.get("timeout", 1.0)),
+        fields=dict(sorted(entry["fields"].items())),
+    )

@@ -3,6 +3,8 @@
 REALTIME = "openai-realtime"
 PIPELINE = "openai-pipeline"
 ANNOUNCEMENT = "announcement"
+#: No file can name it.
+REHEARSAL = "rehearsal"
 
 #: The voices of OpenAI's own servers, by kind, as of 2026-11-01. Source: the voice literals of the
 #: official SDK (openai 3.54: `types/realtime/realtime_audio_config_output.py` and

@@ -22,6 +22,7 @@ _MANY = 100
 _CLASHES = {
     "duplicate-id": "the id '{word}' is also that of {others}; rename one of the files",
     "claimed": "the rooms '{word}' are also claimed by {others}; give each pattern to one agent",
+    "claimed-number": "the number '{word}' is also claimed by {others}; give it to one agent",
     "claimed-default": "the default agent, for all other rooms, is also {others}; keep one",
 }
 
@@ -155,9 +156,10 @@ def _claims(draft: Draft, spec: AgentSpec) -> dict[tuple[str, str], Diagnostic]:
         claims["claimed", pattern] = draft.at_file("claimed", "")
     for key, pattern in draft.items("answers", "rooms"):
         claims["claimed", pattern] = draft.at_value(key, "claimed", "")
+    for key, number in draft.items("answers", "numbers"):
+        claims["claimed-number", number] = draft.at_value(key, "claimed", "")
     if spec.answers.default:
-        place = draft.at_value(("answers", "default"), "claimed-default", "")
-        claims["claimed-default", ""] = replace(place, rule="claimed")
+        claims["claimed-default", ""] = draft.at_value(("answers", "default"), "claimed", "")
     return claims
 
 

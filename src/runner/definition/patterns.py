@@ -1,7 +1,7 @@
 """Room patterns: `*` matches anything, `{name}` a part of the room's name without `/`."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 _WILDCARD = re.compile(r"(?P<star>\*+)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -35,8 +35,9 @@ def capture(pattern: str, room: str) -> dict[str, str] | None:
     Not a regular expression: the caller chooses the room's name, and several wildcards would let
     one backtrack for minutes. This takes at most pieces x length squared steps.
     """
-    wildcards = list(_WILDCARD.finditer(pattern))
-    literals = _WILDCARD.sub("\0", pattern).split("\0")
+    wildcards, literals = _parts(pattern)
+    if not (room.startswith(literals[0]) and room.endswith(literals[-1])):
+        return None
 
     @cache
     def fit(index: int, start: int) -> tuple[str, ...] | None:
@@ -46,7 +47,7 @@ def capture(pattern: str, room: str) -> dict[str, str] | None:
         start += len(literals[index])
         if index == len(wildcards):
             return () if start == len(room) else None
-        for end in _ends(wildcards[index]["name"], start):
+        for end in _ends(wildcards[index], start):
             if (rest := fit(index + 1, end)) is not None:
                 return (room[start:end], *rest)
         return None
@@ -60,8 +61,12 @@ def capture(pattern: str, room: str) -> dict[str, str] | None:
     texts = fit(0, 0)
     if texts is None:
         return None
-    return {
-        wildcard["name"]: text
-        for wildcard, text in zip(wildcards, texts, strict=True)
-        if wildcard["name"]
-    }
+    return {name: text for name, text in zip(wildcards, texts, strict=True) if name}
+
+
+# Every room is held against every pattern of a folder.
+@lru_cache(maxsize=16_384)
+def _parts(pattern: str) -> tuple[list[str | None], list[str]]:
+    """Return the wildcards, each its name (None: `*`), and the literals around them."""
+    names = [found["name"] for found in _WILDCARD.finditer(pattern)]
+    return names, _WILDCARD.sub("\0", pattern).split("\0")

@@ -3,10 +3,12 @@
 Knows nothing of files and positions; `templates.py` checks what an author wrote.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import TemplateError as JinjaError
 
@@ -19,9 +21,16 @@ _LENGTH_SENTENCES = {
     "long": "Take as long as the answer needs.",
 }
 
+#: All of it printable ASCII: anything else is written as %20 and the like.
+_URL = re.compile(r"https?://[!-~]+")
+
 
 class RenderError(Exception):
     """A template could not be rendered with the names of a call."""
+
+
+class URLError(RenderError):
+    """A template could be rendered, but makes no URL that may be asked; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +139,34 @@ def _render_all(spec: AgentSpec, value: Any, names: Names) -> Any:
             return value
 
 
-def render(spec: AgentSpec, text: str, names: Names) -> str:
+def url(spec: AgentSpec, text: str, names: Names) -> str:
+    """Render the template of a URL; no value in it leaves the segment that it stands in.
+
+    Raises:
+        URLError: a value is empty, or this is no URL, or not the place that was written.
+        RenderError: it cannot be rendered with these names.
+    """
+    made = render(spec, text, names, finalize=_segment)
+    if not _URL.fullmatch(made):
+        raise URLError("this URL has characters in it that are to be written as %20 and the like")
+    if {".", ".."} & set(made.partition("?")[0].split("/")):
+        raise URLError("this URL leaves its place through . or ..")
+    return made
+
+
+def _segment(value: Any) -> str:
+    text = quote(str(value), safe="")
+    if not text:
+        raise URLError("a value in this URL is empty")
+    return text
+
+
+def render(
+    spec: AgentSpec, text: str, names: Names, finalize: Callable[[Any], str] | None = None
+) -> str:
     """Render one template of `spec`; surrounding white space goes.
+
+    `finalize` is what becomes of each value that is put in.
 
     Raises:
         RenderError: it cannot be rendered with these names.
@@ -139,7 +174,7 @@ def render(spec: AgentSpec, text: str, names: Names) -> str:
     if "{" not in text:
         return text.strip()
     try:
-        return Sandbox(spec.templates.get).render(text, names).strip()
+        return Sandbox(spec.templates.get, finalize).render(text, names).strip()
     except (JinjaError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as e:
         raise RenderError(f"{type(e).__name__}: {e}") from e
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from runner.definition import prompt
 from runner.definition.diagnostics import Diagnostic, near_miss
 from runner.definition.draft import Draft
 from runner.definition.freeze import entries, json_schema
@@ -74,12 +75,18 @@ def voice(draft: Draft, spec: AgentSpec) -> Iterator[Diagnostic]:
     """Every backend on OpenAI's own servers must have the voice that it is to speak with."""
     lacking: dict[KeyPath, dict[str, str]] = {}
     for (key, entry), backend in zip(entries(draft), spec.backends, strict=True):
-        name, address = _voice_of(backend)
-        if name is not None and address is None and name not in VOICES[backend.kind]:
+        name, _ = _voice_of(backend)
+        if name is not None and not has_voice(backend):
             place = (*key, "voice") if "voice" in entry else ("voice",)
             lacking.setdefault(place, {})[backend.kind] = name
     for place, kinds in lacking.items():
         yield _voice_finding(draft, place, list(kinds), next(iter(kinds.values())))
+
+
+def has_voice(backend: Backend) -> bool:
+    """Tell whether a backend has the voice that it is to speak with, as far as that is known."""
+    name, address = _voice_of(backend)
+    return name is None or address is not None or name in VOICES[backend.kind]
 
 
 def _voice_of(backend: Backend) -> tuple[str | None, str | None]:
@@ -212,6 +219,29 @@ def room_pattern(draft: Draft, spec: AgentSpec) -> Iterator[Diagnostic]:
             yield draft.at_value(key, "room-pattern", message, suggestion=suggestion)
 
 
+def remote_keys(draft: Draft, spec: AgentSpec) -> Iterator[Diagnostic]:
+    """What is fetched needs a place and names, from the agent's own file or from the defaults."""
+    for key in ("url", "fields") if "remote" in draft.root else ():
+        place = ("remote", key)
+        if not draft.source_of(place).has(place):
+            message = f"the key '{key}' of 'remote' is missing"
+            yield draft.at_key(("remote",), "missing-key", message)
+
+
+def remote_url(draft: Draft, spec: AgentSpec) -> Iterator[Diagnostic]:
+    """The URL that the defaults make is one, and each value stays in its place."""
+    if spec.remote is None:
+        return
+    names = prompt.template_names(spec, room=prompt.RoomNames(spec.id))
+    try:
+        prompt.url(spec, spec.remote.url, names)
+    except prompt.URLError as error:
+        yield draft.at_value(("remote", "url"), "remote-url", f"with the defaults {error}")
+    except prompt.RenderError:
+        # The checks of templates say so.
+        return
+
+
 RULES: tuple[Rule, ...] = (
     agent_id,
     prompt_file,
@@ -225,4 +255,6 @@ RULES: tuple[Rule, ...] = (
     tool_name,
     parameter,
     room_pattern,
+    remote_keys,
+    remote_url,
 )

@@ -48,14 +48,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
     """An environment in which names must exist, nothing can be changed and nothing can explode.
 
     `read` returns the text of an included file by its path below the agents folder, or None.
+    `finalize` is what becomes of each value that is put in.
     """
 
     intercepted_binops = frozenset({"*", "**", "%"})
 
-    def __init__(self, read: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, read: Callable[[str], str | None], finalize: Callable[[Any], str] | None = None
+    ) -> None:
         super().__init__(
             loader=jinja2.FunctionLoader(lambda name: _named(name, read(name))),
             undefined=jinja2.StrictUndefined,
+            finalize=finalize,
         )
         self._facts: dict[str, Facts] = {}
         for name in ("lipsum", "cycler", "joiner"):

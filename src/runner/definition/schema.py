@@ -9,6 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from runner.definition.diagnostics import Diagnostic, near_miss
+from runner.definition.phone import e164
 from runner.definition.source import Document, KeyPath
 
 #: A finding, and the place of the value that no later check should read.
@@ -29,7 +30,13 @@ _SIZES = {
     "maxLength": "must have at most {} characters",
     "minItems": "must not be empty",
     "maxItems": "must have at most {} entries",
+    "minProperties": "must not be empty",
 }
+#: The rule that each keyword of JSON Schema belongs to, for the value of one key.
+_RULES = {
+    "type": "type", "anyOf": "type", "enum": "value", "const": "value", "pattern": "value",
+    "minimum": "range", "maximum": "range", "minLength": "size", "maxLength": "size",
+}  # fmt: skip
 #: Words that YAML 1.1 read as true or false and YAML 1.2 reads as text.
 _OLD_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
@@ -52,6 +59,15 @@ def _validator(*, complete: bool) -> Draft202012Validator:
     if not complete:
         del schema["required"]
     return Draft202012Validator(schema)
+
+
+def rule_against(key: str, value: Any) -> str | None:
+    """Return the id of the rule that refuses `value` for a top-level key; None if it is good."""
+    schema = {"$defs": agent_schema()["$defs"], **agent_schema()["properties"][key]}
+    for error in Draft202012Validator(schema).iter_errors(value):
+        for nearest in _nearest(error):
+            return _RULES[nearest.validator]
+    return None
 
 
 def check(document: Document, *, complete: bool) -> Iterator[Finding]:
@@ -93,7 +109,8 @@ def _describe(document: Document, error: Any) -> Iterator[Finding]:
         case "required":
             yield from _missing_key(document, error, key)
         case "type":
-            yield _wrong_type(document, key, error.instance, [_TYPE_WORDS[error.validator_value]])
+            wanted = [_TYPE_WORDS[error.validator_value]]
+            yield _wrong_type(document, key, error.instance, wanted, meant=_meant(error))
         case "anyOf":
             yield _no_branch(document, error, key)
         case "enum" | "const":
@@ -138,7 +155,17 @@ def _missing_key(document: Document, error: Any, key: KeyPath) -> Iterator[Findi
     yield document.finding(document.key_span(key), "missing-key", message), place
 
 
-def _wrong_type(document: Document, key: KeyPath, value: Any, wanted: list[str]) -> Finding:
+def _meant(error: Any) -> str | None:
+    """Return what a phone number that was written in another way is in E.164."""
+    # A float has lost zeros that were written.
+    if error.schema.get("format") != "e164" or isinstance(error.instance, float):
+        return None
+    return e164(str(error.instance))
+
+
+def _wrong_type(
+    document: Document, key: KeyPath, value: Any, wanted: list[str], *, meant: str | None = None
+) -> Finding:
     if not key:
         return _at_value(document, key, "type", "an agent file is made of 'key: value' lines")
     if value is None:
@@ -149,7 +176,7 @@ def _wrong_type(document: Document, key: KeyPath, value: Any, wanted: list[str])
     if isinstance(value, str) and _TYPE_WORDS["boolean"] in wanted:
         suggestion = _OLD_BOOLEANS.get(value.casefold())
     elif isinstance(value, int | float) and wanted[0] == _TYPE_WORDS["string"]:
-        message += "; put it in quotes"
+        message += f'; put it in quotes: "{meant}"' if meant else "; put it in quotes"
     span = document.value_span(key)
     return document.finding(span, "type", message, suggestion=suggestion), key
 
@@ -191,7 +218,8 @@ def _wrong_form(document: Document, error: Any, key: KeyPath) -> Finding:
         place = (*key, error.instance)
         finding = document.finding(document.key_span(place), "value", message)
         return finding, place
-    return _at_value(document, key, "value", message)
+    span = document.value_span(key)
+    return document.finding(span, "value", message, suggestion=_meant(error)), key
 
 
 def _at_value(document: Document, key: KeyPath, rule: str, message: str) -> Finding:

@@ -4,9 +4,10 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
-from runner.definition.kinds import ANNOUNCEMENT, PIPELINE, REALTIME
+from runner.definition.kinds import ANNOUNCEMENT, PIPELINE, REALTIME, REHEARSAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealtimeBackend:
-    """Speech to speech by the OpenAI Realtime API; `temperature` in percent, timeout in seconds."""
+    """Speech to speech by the OpenAI Realtime API; `temperature` in percent, timeout in seconds.
+
+    `inherits` are the agent's keys whose values it has taken over: `voice`, `temperature`.
+    """
 
     kind: str = REALTIME
     name: str
@@ -54,11 +58,15 @@ class RealtimeBackend:
     temperature: float
     base_url: str | None
     api_key_env: str | None
+    inherits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineBackend:
-    """Speech to text, language model, text to speech; `temperature` in percent."""
+    """Speech to text, language model, text to speech; `temperature` in percent.
+
+    `inherits` as in `RealtimeBackend`.
+    """
 
     kind: str = PIPELINE
     name: str
@@ -68,6 +76,7 @@ class PipelineBackend:
     tts: Part
     voice: str
     temperature: float
+    inherits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +90,16 @@ class AnnouncementBackend:
     transfer: str | None
 
 
-Backend = RealtimeBackend | PipelineBackend | AnnouncementBackend
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RehearsalBackend:
+    """The stand-in where no key is there; no file can name it, and no snapshot brings it."""
+
+    kind: str = REHEARSAL
+    name: str = REHEARSAL
+    first_audio_timeout: float = 60.0
+
+
+Backend = RealtimeBackend | PipelineBackend | AnnouncementBackend | RehearsalBackend
 
 _BACKENDS: dict[str, Callable[..., Backend]] = {
     REALTIME: RealtimeBackend,
@@ -107,13 +125,31 @@ class ToolStub:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """Which rooms are this agent's: patterns with `*` and `{name}`, or everything left over."""
+    """Which calls are this agent's: by room, by the number that was called, or all left over.
+
+    `rooms` are patterns with `*` and `{name}`, `numbers` are E.164.
+    """
 
     rooms: tuple[str, ...]
+    numbers: tuple[str, ...] = ()
     default: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """Where the agent's database answers: `fields` are its keys for ours, a dot leads inwards.
+
+    `url` is a template, `timeout` in seconds; `api_key_env` None means that no token is sent.
+    """
+
+    url: str
+    api_key_env: str | None
+    timeout: float
+    fields: Mapping[str, str]
+
+
+# Without slots: the digest is kept.
+@dataclass(frozen=True, kw_only=True)
 class AgentSpec:
     """One agent, checked and complete: every default filled in, every included template inside.
 
@@ -135,13 +171,14 @@ class AgentSpec:
     backends: tuple[Backend, ...]
     tools: tuple[ToolStub, ...]
     answers: Answers
+    remote: Remote | None = None
     templates: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the canonical JSON of this spec: sorted keys, no white space, UTF-8 as it is."""
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The first 12 hexadecimal digits of the SHA-256 of the canonical JSON."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
@@ -162,15 +199,23 @@ def spec_from_json(text: str) -> AgentSpec:
                 "turn_taking": TurnTaking(**fields["turn_taking"]),
                 "backends": tuple(_backend(record) for record in fields["backends"]),
                 "tools": tuple(ToolStub(**record) for record in fields["tools"]),
-                "answers": Answers(
-                    rooms=tuple(fields["answers"]["rooms"]), default=fields["answers"]["default"]
-                ),
+                "answers": _answers(fields["answers"]),
+                "remote": Remote(**remote) if (remote := fields.get("remote")) else None,
             }
         )
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a spec of this version: {error}") from error
 
 
+def _answers(record: dict[str, Any]) -> Answers:
+    lists = {name: tuple(record[name]) for name in ("rooms", "numbers")}
+    return Answers(**record | lists)
+
+
 def _backend(record: dict[str, Any]) -> Backend:
-    parts = {name: Part(**record[name]) for name in ("stt", "llm", "tts") if name in record}
-    return _BACKENDS[record["kind"]](**record | parts)
+    typed: dict[str, Any] = {
+        name: Part(**record[name]) for name in ("stt", "llm", "tts") if name in record
+    }
+    if "inherits" in record:
+        typed["inherits"] = tuple(record["inherits"])
+    return _BACKENDS[record["kind"]](**record | typed)

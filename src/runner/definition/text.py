@@ -12,7 +12,8 @@ MAX_BYTES = 256 * 1024
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 #: A key that somebody pasted into a file: never repeated in a message.
 _SECRET = re.compile(r"\bsk-[A-Za-z0-9_-]{8,}")
-_FORBIDDEN = re.compile(
+#: A character that no text of an agent may have.
+FORBIDDEN = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 
@@ -110,7 +111,7 @@ def read_text(path: Path) -> TextFile:
 
 
 def _printable(file: TextFile) -> TextFile:
-    if found := _FORBIDDEN.search(file.text):
+    if found := FORBIDDEN.search(file.text):
         place = file.span(found.start(), found.end())
         message = f"the character U+{ord(found.group()):04X} is not allowed in a text file"
         raise ReadError(file, file.finding(place, "encoding", message))

@@ -3,6 +3,7 @@
 import platform
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import aiohttp
 from livekit import api
@@ -11,12 +12,16 @@ from runner import __version__
 from runner.catalog.backends import key_variables
 from runner.catalog.breaker import Breakers
 from runner.catalog.records import utc
+from runner.definition.prompt import RoomNames, template_names
+from runner.definition.spec import Backend
+from runner.doctor import spoken
 from runner.doctor.line import Line
-from runner.doctor.setup import LIVEKIT_VARIABLES, Setup
+from runner.doctor.setup import LIVEKIT_VARIABLES, Listed, Setup
 from runner.errors import RunnerError
 from runner.host import access
+from runner.reach import remote
 from runner.reach.service import Service
-from runner.reach.tries import FAILED, OK, TRIES, WARNING
+from runner.reach.tries import FAILED, OK, TRIES, WARNING, try_speech
 from runner.reach.trouble import masked, shown
 
 #: The versions that voice-runner is made for: from the first up to, but without, the second.
@@ -98,12 +103,10 @@ async def _livekit(setup: Setup, limit: float) -> AsyncIterator[Line]:
 
 
 async def _backends(setup: Setup, limit: float) -> AsyncIterator[Line]:
-    async with aiohttp.ClientSession(trust_env=True) as http:
-        service = Service(http, setup.environment, setup.secrets, limit)
+    async with _service(setup, limit) as service:
         for same, listed in setup.backends.items():
-            backend = listed[0].backend
-            subject = f"{backend.name} of {_named([entry.agent for entry in listed])}"
-            if missing := [n for n in key_variables(backend) if not setup.environment.get(n)]:
+            backend, subject = listed[0].backend, _subject(listed)
+            if missing := _missing_keys(setup, backend):
                 text = f"{subject}: {' and '.join(missing)} not set; {_SET_IT}"
                 yield Line(FAILED, "backend", text, same)
                 continue
@@ -111,15 +114,45 @@ async def _backends(setup: Setup, limit: float) -> AsyncIterator[Line]:
                 yield Line(outcome.level, "backend", f"{subject}: {outcome.text}", same)
 
 
+async def _greetings(setup: Setup, limit: float) -> AsyncIterator[Line]:
+    async with _service(setup, limit) as service:
+        for speech, listed in spoken.greetings(setup).items():
+            # The same key as the model's, whose absence is told already.
+            if not _missing_keys(setup, listed[0].backend):
+                outcome = await try_speech(*speech, service)
+                text = f"{_subject(listed)}, its greeting: {outcome.text}"
+                yield Line(outcome.level, "backend", text, speech)
+
+
+async def _announcements(setup: Setup, _: float) -> AsyncIterator[Line]:
+    for wanted, listed in spoken.announcements(setup).items():
+        outcome = spoken.recording(setup, wanted)
+        yield Line(outcome.level, "backend", f"{_subject(listed)}: {outcome.text}")
+
+
 async def _breakers(setup: Setup, _: float) -> AsyncIterator[Line]:
     breakers = Breakers(setup.state, setup.environment)
     for same, listed in setup.backends.items():
         backend = listed[0].backend
         if opened := breakers.opened(backend):
-            subject = f"{backend.name} of {_named([entry.agent for entry in listed])}"
             text = f"calls pass it over since {utc(opened.since)} ({opened.reason})"
             then = "until a running host finds it well"
-            yield Line(WARNING, "breaker", f"{subject}: {text}, {then}", same)
+            yield Line(WARNING, "breaker", f"{_subject(listed)}: {text}, {then}", same)
+
+
+async def _remotes(setup: Setup, _: float) -> AsyncIterator[Line]:
+    for spec in setup.agents.values():
+        if spec.remote is None:
+            continue
+        names = template_names(spec, room=RoomNames(spec.id))
+        answer = await remote.ask(spec, spec.remote, names, setup.environment)
+        text = f"{spec.id}: {shown(answer.url)} has {', '.join(answer.values) or 'nothing'}"
+        if not answer.reasons:
+            yield Line(OK, "remote", text)
+            continue
+        text += f"; not good: {', '.join(answer.reasons)}"
+        then = "calls take the rest from its last good answer, else from the file"
+        yield Line(WARNING, "remote", f"{text}; {then}")
 
 
 CHECKS: Sequence[Callable[[Setup, float], AsyncIterator[Line]]] = (
@@ -127,7 +160,10 @@ CHECKS: Sequence[Callable[[Setup, float], AsyncIterator[Line]]] = (
     _environment,
     _agents,
     _livekit,
+    _remotes,
     _backends,
+    _greetings,
+    _announcements,
     _breakers,
 )
 
@@ -142,9 +178,21 @@ def _setting(setup: Setup, name: str, level: str) -> Line:
     return Line(level, "setting", f"{name} is not set; {_SET_IT}")
 
 
-def _named(agents: Sequence[str]) -> str:
-    first, *others = dict.fromkeys(agents)
-    return f"{first} and {len(others)} more" if others else first
+def _subject(listed: Sequence[Listed]) -> str:
+    """Name the backend, and the agents that list it."""
+    first, *others = dict.fromkeys(entry.agent for entry in listed)
+    agents = f"{first} and {len(others)} more" if others else first
+    return f"{listed[0].backend.name} of {agents}"
+
+
+def _missing_keys(setup: Setup, backend: Backend) -> list[str]:
+    return [name for name in key_variables(backend) if not setup.environment.get(name)]
+
+
+@asynccontextmanager
+async def _service(setup: Setup, limit: float) -> AsyncIterator[Service]:
+    async with aiohttp.ClientSession(trust_env=True) as http:
+        yield Service(http, setup.environment, setup.secrets, limit)
 
 
 def _is_refusal(error: RunnerError) -> bool:

@@ -2,14 +2,15 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import dotenv
 
-from runner.catalog.backends import key_variables
+from runner.catalog.backends import key_variables, parts
 from runner.catalog.store import state_folder
 from runner.definition.loader import Loaded, load
 from runner.definition.spec import (
@@ -23,10 +24,12 @@ from runner.errors import RunnerError
 PACKAGES = ("livekit-agents", "livekit-plugins-openai")
 LIVEKIT_VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 
+KeyT = TypeVar("KeyT", bound=Hashable)
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A backend, and the agent that lists it."""
+    """A backend, and the id of the agent that lists it."""
 
     agent: str
     backend: Backend
@@ -56,18 +59,27 @@ class Setup:
 
     @property
     def backends(self) -> Mapping[Hashable, list[Listed]]:
-        """The listed backends; those of one identity together, since one try is enough."""
-        together: defaultdict[Hashable, list[Listed]] = defaultdict(list)
+        """The listed backends that ask servers, by what makes one try of them enough."""
+        return self.together(lambda _, one: identity(one) if parts(one) else None)
+
+    def together(
+        self, same: Callable[[AgentSpec, Backend], KeyT | None]
+    ) -> Mapping[KeyT, list[Listed]]:
+        """Return the listed backends by what they have in common; those with None are left out."""
+        found: defaultdict[KeyT, list[Listed]] = defaultdict(list)
         for agent, spec in self.agents.items():
             for backend in spec.backends:
-                together[identity(backend)].append(Listed(agent, backend))
-        return together
+                if (key := same(spec, backend)) is not None:
+                    found[key].append(Listed(agent, backend))
+        return found
 
     @property
     def key_variables(self) -> list[str]:
-        """The variables that the listed backends name for their keys."""
+        """The variables that the agents name for the keys of backends and databases."""
         backends = (listed[0].backend for listed in self.backends.values())
-        return sorted({name for backend in backends for name in key_variables(backend)})
+        names = {name for backend in backends for name in key_variables(backend)}
+        remotes = (spec.remote for spec in self.agents.values() if spec.remote)
+        return sorted(names | {remote.api_key_env for remote in remotes if remote.api_key_env})
 
     @property
     def secrets(self) -> list[str]:

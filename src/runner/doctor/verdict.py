@@ -1,12 +1,13 @@
 """What the lines come to: which backend would answer a call to each agent."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 from runner.definition.kinds import ANNOUNCEMENT
 from runner.definition.spec import AgentSpec
 from runner.doctor.line import Line
 from runner.doctor.setup import Setup, identity
+from runner.doctor.spoken import greeting_speech
 from runner.reach.tries import FAILED
 
 
@@ -26,14 +27,16 @@ def verdicts(setup: Setup, lines: Sequence[Line]) -> list[Verdict]:
     if any(line.topic == "LiveKit" for line in failed):
         sentence = "a call to {} could not be answered (LiveKit failed)"
         return [Verdict(False, sentence.format(agent)) for agent in setup.agents]
-    backends = {line.backend for line in failed}
-    return [
-        _verdict(spec, {b.name for b in spec.backends if identity(b) in backends})
-        for spec in setup.agents.values()
-    ]
+    lost = {line.backend for line in failed if line.backend}
+    return [_verdict(spec, lost) for spec in setup.agents.values()]
 
 
-def _verdict(spec: AgentSpec, failed: set[str]) -> Verdict:
+def _verdict(spec: AgentSpec, lost: Collection[Hashable]) -> Verdict:
+    failed = {
+        backend.name
+        for backend in spec.backends
+        if identity(backend) in lost or greeting_speech(spec, backend) in lost
+    }
     working = [backend for backend in spec.backends if backend.name not in failed]
     names = ", ".join(backend.name for backend in spec.backends if backend.name in failed)
     why = f" ({names} failed)" if failed else ""

@@ -10,16 +10,21 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from livekit.agents import AgentServer, JobRequest
+from livekit.protocol.agent import Job
 
 from runner.catalog import stamp
+from runner.catalog.announcements import Announcements
 from runner.catalog.breaker import Breakers
-from runner.catalog.catalog import Catalog, NoRoute, RoomRequest
+from runner.catalog.catalog import Catalog, NoRoute, RoomRequest, Route
 from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
+from runner.catalog.remote import LastAnswers
 from runner.catalog.store import STATE_VARIABLE, Store
 from runner.definition.spec import Backend
 from runner.errors import RunnerError
 from runner.host import access, job, upkeep
 from runner.host.access import Access
+from runner.host.again import Again
+from runner.host.announcements import Announcer
 from runner.host.probe import Prober
 
 _log = logging.getLogger(__name__)
@@ -78,6 +83,7 @@ class Worker:
             preload_modules=job.PRELOAD,
         )
         self._server.rtc_session(job.answer, agent_name=name, on_request=self._on_request)
+        self._again = Again(livekit, Records(store.state), self._running)
         self._server.on("worker_registered", self._on_registered)
 
     async def run(self) -> None:
@@ -108,14 +114,20 @@ class Worker:
             # Another worker may have the agent.
             await request.reject(terminate=False)
             return
-        fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
+        name, fields = "", room
+        if isinstance(route, Route):
+            name = route.spec.name
+            fields = room | {"agent": route.spec.id, "revision": route.spec.digest}
         if route.ignored:
             ignored = "; ".join(route.ignored)
             _log.warning("ignored what came with the job", extra=fields | {"ignored": ignored})
+        offered = Job()
+        offered.CopyFrom(request.job)
         # The job process gets this very message; what `accept` is given only reaches the room.
         request.job.attributes.update(stamp.attributes(route))
         _log.info("job accepted", extra=fields | {"because": route.because})
-        await request.accept(name=route.spec.name, attributes=stamp.public(route))
+        await request.accept(name=name, attributes=stamp.public(route))
+        self._again.watch(offered)
 
     def _on_registered(self, worker: str, _: object) -> None:
         _log.info("registered worker", extra={"worker": worker, "url": self._livekit.url})
@@ -130,6 +142,9 @@ class Worker:
             _log.warning("ending calls", extra={"calls": len(self._server.active_jobs)})
         await self._server.aclose()
 
+    def _running(self) -> set[str]:
+        return {running.job.id for running in self._server.active_jobs}
+
     def _backends(self) -> Sequence[Backend]:
         return [backend for spec in self.catalog.specs.values() for backend in spec.backends]
 
@@ -137,7 +152,10 @@ class Worker:
     async def _background(self) -> AsyncIterator[None]:
         work = (
             upkeep.keep_records(Records(self._state), self._recording.days),
+            upkeep.keep_answers(LastAnswers(self._state)),
+            upkeep.keep_breakers(Breakers(self._state)),
             Prober(Breakers(self._state), self._backends).run(),
+            Announcer(Announcements(self._state), lambda: self.catalog.specs).run(),
         )
         tasks = [asyncio.create_task(one) for one in work]
         try:

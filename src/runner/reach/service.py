@@ -57,9 +57,9 @@ class Service:
             )
         return "answers"
 
-    async def speech(self, part: Part, voice: str) -> bytes:
-        """Ask for a short sentence as WAV."""
-        body = {"model": part.model, "voice": voice, "input": _WORDS, "response_format": "wav"}
+    async def speech(self, part: Part, voice: str, words: str = _WORDS) -> bytes:
+        """Ask for a sentence, by default a short one, as WAV."""
+        body = {"model": part.model, "voice": voice, "input": words, "response_format": "wav"}
         sound = await self._post(part, "/audio/speech", json=body)
         if not sound:
             raise TryError(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.catalog.backends import parts
-from runner.definition.kinds import ANNOUNCEMENT, PIPELINE, REALTIME
-from runner.definition.spec import AnnouncementBackend, PipelineBackend, RealtimeBackend
+from runner.definition.kinds import PIPELINE, REALTIME
+from runner.definition.spec import Part, PipelineBackend, RealtimeBackend
 from runner.reach.service import Service
 from runner.reach.trouble import TryError
 
@@ -40,8 +40,14 @@ async def _pipeline(backend: PipelineBackend, service: Service) -> AsyncIterator
     yield await _outcome(stt, service.transcription(backend.stt, sound))
 
 
-async def _announcement(_: AnnouncementBackend, __: Service) -> AsyncIterator[Outcome]:
-    yield Outcome(OK, "nothing to try")
+async def try_speech(part: Part, voice: str, service: Service) -> Outcome:
+    """Have a short sentence spoken."""
+    return await _outcome(service.where(part), _spoken(part, voice, service))
+
+
+async def _spoken(part: Part, voice: str, service: Service) -> str:
+    await service.speech(part, voice)
+    return f"speaks with the voice {voice}"
 
 
 async def _outcome(where: str, answer: Awaitable[str]) -> Outcome:
@@ -51,8 +57,8 @@ async def _outcome(where: str, answer: Awaitable[str]) -> Outcome:
         return Outcome(FAILED, f"{where}: {trouble}", trouble.reason)
 
 
+#: An announcement asks no server, so there is nothing to try.
 TRIES: Mapping[str, Callable[[Any, Service], AsyncIterator[Outcome]]] = {
     REALTIME: _realtime,
     PIPELINE: _pipeline,
-    ANNOUNCEMENT: _announcement,
 }

@@ -3,95 +3,107 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from livekit import rtc
 from livekit.agents import (
     AgentSession,
     AgentStateChangedEvent,
-    AutoSubscribe,
     CloseEvent,
     CloseReason,
     JobContext,
 )
+from livekit.agents.llm import Tool
 
-from runner.catalog import stamp
 from runner.catalog.breaker import Breakers
-from runner.catalog.stamp import Stamp
-from runner.catalog.store import SnapshotError, Store, state_folder
-from runner.definition.prompt import CallerNames, RoomNames
+from runner.catalog.store import state_folder
+from runner.definition.prompt import RoomNames
 from runner.definition.spec import AgentSpec, Backend
-from runner.errors import RunnerError
-from runner.voice import ending, last_words, record, session, tools
+from runner.reach import remote
+from runner.voice import choice, last_words, record, session, tools
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.failover import Failover, Observer
+from runner.voice.line import Line, RoomLine
 from runner.voice.reasons import UNBUILT
-from runner.voice.record import Recorder
 from runner.voice.words import Words
 
 _log = logging.getLogger(__name__)
 
 
 async def answer(ctx: JobContext) -> None:
-    """Serve the room of one LiveKit job with the agent that the host chose for it.
+    """Serve the room of one LiveKit job with the agent that was chosen for it.
 
     Raises:
         RunnerError: the job carries no agent, or no snapshot of it can be read.
     """
-    stamped = stamp.read(ctx.job.attributes) or stamp.read(ctx.token_claims().attributes or {})
-    if stamped is None:
-        raise RunnerError("this job names no agent; only jobs from `runner serve` can be answered")
-    spec = _snapshot(stamped)
-    recorder = record.begin(ctx, spec, stamped.because)
-    await Call(ctx, spec, stamped.variables, recorder).run()
+    route = await choice.route(ctx)
+    if route is None:
+        return
+    line = RoomLine(ctx)
+    # Lets the connection begin: the models are made ready while the network works.
+    await asyncio.sleep(0)
+    call = await begin(line, route.spec, route.variables, route.because)
+    await call.run()
 
 
-def _snapshot(stamped: Stamp) -> AgentSpec:
-    store = Store(state_folder())
-    try:
-        return store.get(stamped.agent, stamped.revision)
-    except SnapshotError as error:
-        _log.warning("using the agent's current revision", extra={"reason": str(error)})
-        return store.current(stamped.agent)
+async def begin(
+    line: Line,
+    spec: AgentSpec,
+    variables: Mapping[str, Any],
+    because: str,
+    observers: Sequence[Observer] = (),
+) -> "Call":
+    """Make the call of `spec` on `line`, with what the agent's database has for it."""
+    began = time.monotonic()
+    line.stamp(_fields(line, spec))
+    fetched = await remote.fetched(spec, variables, line.room, state_folder())
+    return Call(line, fetched, variables, because, observers, began=began)
 
 
 class Call(Observer):
-    """A room served by one revision of one agent; `variables` are the ones that the call sets."""
+    """A caller served by one revision of one agent, which was chosen `because` of something.
+
+    `variables` are the ones that the call sets. `observers` hear of every backend of the call, the
+    first among them. `began` is the monotonic clock's.
+    """
 
     def __init__(
-        self, ctx: JobContext, spec: AgentSpec, variables: Mapping[str, Any], recorder: Recorder
+        self,
+        line: Line,
+        spec: AgentSpec,
+        variables: Mapping[str, Any],
+        because: str,
+        observers: Sequence[Observer],
+        *,
+        began: float,
     ) -> None:
-        self._ctx = ctx
+        self._line = line
         self._spec = spec
-        self._variables = variables
-        self._recorder = recorder
-        self._stamp_logs()
+        self._words = Words(spec, variables, RoomNames(line.room))
+        self._recorder = record.begin(line, spec, because)
         self._breakers = Breakers(state_folder())
-        self._failover = Failover(self._passing_over(spec), self._give_up, [self])
+        self._observers = observers
+        self._failover = Failover(self._passing_over(spec), self._give_up, [self, *observers])
         self._conversation: AgentSession[None] | None = None
         self._backend: Backend | None = None
-        self._began = time.monotonic()
+        self._began = began
         self._spoke = False
-        self._left = False
         self._ending: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Join the room, wait for the caller, and start the conversation."""
-        self._ctx.add_shutdown_callback(self._ended)
-        connecting = asyncio.create_task(self._ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
-        # Lets the connection begin: the models are made ready while the network works.
-        await asyncio.sleep(0)
-        agent = self._failover.first()
-        await connecting
-        if caller := await self._caller():
-            await self._start(agent, caller)
+        """Start the conversation at once; it begins with the caller."""
+        self._line.on_end(self._ended)
+        self._line.introduce(self._spec.name)
+        if agent := self._failover.first():
+            await self._carry(agent)
+        if caller := await self._line.caller():
+            await (self._failover.meet(caller) if agent else self._apologise())
 
     def entered(self, backend: Backend, seconds: float) -> None:
         """Name the backend that took over in all lines from now on."""
         self._backend = backend
-        self._stamp_logs(backend=backend.name)
+        self._stamp_logs(backend)
         self._recorder.entered(backend, seconds)
 
     def left(self, backend: Backend, reason: str) -> None:
@@ -113,43 +125,32 @@ class Call(Observer):
                 _log.info("passing over backend", extra=fields)
         return replace(spec, backends=tuple(self._breakers.order(spec.backends)))
 
-    async def _caller(self) -> rtc.RemoteParticipant | None:
-        try:
-            caller = await self._ctx.wait_for_participant()
-        except RuntimeError:
-            if self._ctx.room.isconnected():
-                raise
-            return None
-        _log.info("participant joined", extra={"participant": caller.identity})
-        return caller
+    async def _carry(self, agent: BackendAgent) -> None:
+        self._backend = agent.backend
+        self._stamp_logs(agent.backend)
+        _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
+        self._recorder.entered(agent.backend)
+        for observer in self._observers:
+            observer.entered(agent.backend, 0.0)
+        self._conversation = self._built(tools.build(self._words))
+        await self._failover.carry(self._conversation, agent, self._words, self._line)
 
-    async def _start(self, agent: BackendAgent | None, caller: rtc.RemoteParticipant) -> None:
-        words = Words(
-            self._spec,
-            self._variables,
-            RoomNames(self._ctx.room.name),
-            CallerNames(caller.identity, caller.name, dict(caller.attributes)),
-        )
-        conversation = session.build(self._spec, tools.build(words))
+    def _built(self, its_tools: list[Tool]) -> AgentSession[None]:
+        conversation = session.build(self._spec, its_tools)
         conversation.on("agent_state_changed", self._on_agent_state)
         conversation.on("close", self._on_close)
         self._recorder.attach(conversation)
-        self._conversation = conversation
-        if agent is None:
-            _log.error("no backend can be built")
-            await last_words.speak(conversation, self._ctx.room)
-            await ending.hang_up(self._ctx, "no backend can be built")
-            return
-        self._backend = agent.backend
-        self._stamp_logs(backend=agent.backend.name)
-        _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
-        self._recorder.entered(agent.backend)
-        await self._failover.carry(conversation, agent, words, self._ctx.room)
+        return conversation
+
+    async def _apologise(self) -> None:
+        _log.error("no backend can be built")
+        await last_words.speak(self._built([]), self._line)
+        await self._line.hang_up("no backend can be built")
 
     async def _give_up(self) -> None:
         if self._conversation is not None:
             await last_words.speak(self._conversation)
-        await ending.hang_up(self._ctx, "no backend can carry the call")
+        await self._line.hang_up("no backend can carry the call")
 
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
         if event.new_state == "speaking" and not self._spoke:
@@ -161,28 +162,23 @@ class Call(Observer):
     def _on_close(self, event: CloseEvent) -> None:
         if event.reason is CloseReason.ERROR:
             _log.error("the backend failed", extra={"reason": _failure(event)})
-            self._ending = asyncio.create_task(ending.hang_up(self._ctx, "the backend failed"))
+            self._ending = asyncio.create_task(self._line.hang_up("the backend failed"))
         else:
-            self._left = not self._ctx.room.remote_participants
-            self._ctx.shutdown(event.reason.value)
+            self._line.close(event.reason.value)
 
     async def _ended(self, reason: str) -> None:
         _log.info("call ended", extra={"reason": reason, "seconds": self._seconds()})
         await self._recorder.ended(reason)
-        if self._left:
-            # LiveKit keeps an empty room for a while, and a caller who comes back to it would
-            # find nobody: a new room gets a new job.
-            await self._ctx.delete_room()
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 2)
 
-    def _stamp_logs(self, **more: str) -> None:
-        self._ctx.log_context_fields = {
-            "agent": self._spec.id,
-            "revision": self._spec.digest,
-            "room": self._ctx.job.room.name,
-        } | more
+    def _stamp_logs(self, backend: Backend) -> None:
+        self._line.stamp(_fields(self._line, self._spec) | {"backend": backend.name})
+
+
+def _fields(line: Line, spec: AgentSpec) -> dict[str, str]:
+    return {"agent": spec.id, "revision": spec.digest, "room": line.room}
 
 
 def _failure(event: CloseEvent) -> str:

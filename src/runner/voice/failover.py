@@ -4,12 +4,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-from livekit import rtc
 from livekit.agents import AgentSession, CloseEvent
 
+from runner.definition.prompt import CallerNames
 from runner.definition.spec import AgentSpec, AnnouncementBackend, Backend
 from runner.voice.backends.agent import BackendAgent, Opening
 from runner.voice.handover import Handover, unanswered
+from runner.voice.line import Line
 from runner.voice.lineup import Lineup
 from runner.voice.reasons import NOT_ENTERED
 from runner.voice.signs import Failure, Signs
@@ -53,6 +54,8 @@ class Failover:
         self._observers = observers
         self._lineup = Lineup(spec, self._tell_left)
         self._failures: asyncio.Queue[Failure] = asyncio.Queue()
+        self._meeting = asyncio.Event()
+        self._met = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -61,23 +64,32 @@ class Failover:
         return self._lineup.take()
 
     async def carry(
-        self, session: AgentSession[None], agent: BackendAgent, words: Words, room: rtc.Room
+        self, session: AgentSession[None], agent: BackendAgent, words: Words, line: Line
     ) -> None:
         """Start `session` with `agent`, and keep it going with whatever backend can."""
         self._session = session
         self._words = words
+        self._line = line
         self._handover = Handover(session)
         self._signs = Signs(
             session, self._handover, self._failures.put_nowait, self._lineup.carried
         )
         session.on("close", self._on_close)
-        await agent.brief(words)
-        self._follow(agent)
-        await session.start(agent, room=room, record=False)
+        await agent.brief(words, line)
+        watch = self._follow(agent)
+        await line.start(session, agent)
         self._handover.started()
-        self._lineup.prepare()
+        self._prepare(watch)
         # Not before: a session that has not started takes no other agent.
         self._go(self._run()).add_done_callback(self._on_run_done)
+
+    async def meet(self, caller: CallerNames) -> None:
+        """Let the backend that carries the call begin: its caller is there."""
+        self._met = asyncio.get_running_loop().time()
+        self._meeting.set()
+        self._words.caller = caller
+        if self._signs.agent is not None:
+            await self._signs.agent.begin()
 
     def _on_close(self, _: CloseEvent) -> None:
         self._signs.stop()
@@ -93,6 +105,7 @@ class Failover:
         _log.warning("leaving backend", extra={"backend": backend.name, "reason": failure.reason})
         self._tell_left(backend, failure.reason)
         self._lineup.failed(backend, failure.reason)
+        self._go(self._lineup.connect())
         await self._finish(failure.watch)
         if isinstance(backend, AnnouncementBackend):
             # Its sentence is over now, and it ends the call itself.
@@ -117,6 +130,8 @@ class Failover:
     async def _next(self) -> BackendAgent | None:
         if agent := self._lineup.take():
             return agent
+        # Nobody waits yet, and by then it may have recovered.
+        await self._meeting.wait()
         pause = self._lineup.pause()
         if pause is None:
             return None
@@ -125,7 +140,7 @@ class Failover:
 
     async def _enter(self, agent: BackendAgent, failure: Failure) -> bool:
         """Hand the conversation to `agent`; tell whether LiveKit took it."""
-        await agent.brief(self._words)
+        await agent.brief(self._words, self._line)
         history = self._handover.history()
         # Otherwise LiveKit drops the calls of all tools that are the session's.
         await agent.update_chat_ctx(history, exclude_invalid_function_calls=False)
@@ -138,13 +153,22 @@ class Failover:
         if not agent.entered.is_set():
             return False
         self._report(agent.backend, failure)
-        self._lineup.prepare()
+        self._prepare(watch)
         if self._handover.replay(failure.time):
             watch.expect()
         elif agent.opening is Opening.LISTEN:
             return True
         self._go(self._report_gap(agent.backend, watch, failure.watch.silent_since))
         return True
+
+    def _prepare(self, watch: Watch) -> None:
+        self._lineup.prepare()
+        self._go(self._connect_next(watch))
+
+    async def _connect_next(self, watch: Watch) -> None:
+        # Not before: now the caller waits for the present one.
+        await watch.first_sound()
+        await self._lineup.connect()
 
     def _follow(self, agent: BackendAgent) -> Watch:
         # The last backend of a list is given more time with every try.
@@ -157,7 +181,7 @@ class Failover:
             observer.entered(backend, seconds)
 
     async def _report_gap(self, backend: Backend, watch: Watch, since: float) -> None:
-        gap = round(await watch.first_sound() - since, 3)
+        gap = round(await watch.first_sound() - max(since, self._met), 3)
         _log.info("backend is heard", extra={"backend": backend.name, "seconds": gap})
         for observer in self._observers:
             observer.heard(backend, gap)

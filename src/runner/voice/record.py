@@ -13,7 +13,6 @@ from livekit.agents import (
     AgentSession,
     AgentStateChangedEvent,
     ConversationItemAddedEvent,
-    JobContext,
     ToolExecutionUpdatedEvent,
     UserStateChangedEvent,
 )
@@ -33,7 +32,9 @@ from runner.catalog.records import (
     utc,
 )
 from runner.catalog.store import state_folder
+from runner.definition.remote import AmendedSpec
 from runner.definition.spec import AgentSpec, Backend
+from runner.voice.line import Line
 
 _log = logging.getLogger(__name__)
 
@@ -46,15 +47,16 @@ _LATENCIES = (
 _LONGEST_REASON = 200
 
 
-def begin(ctx: JobContext, spec: AgentSpec, because: str) -> "Recorder":
-    """Begin the record of a job's call; `because` is how it was routed."""
+def begin(line: Line, spec: AgentSpec, because: str) -> "Recorder":
+    """Begin the record of the call on `line`; `because` is how it was routed."""
     record = CallRecord(
-        id=ctx.job.id,
+        id=line.id,
         agent=spec.id,
         revision=spec.digest,
-        room=ctx.job.room.name,
+        room=line.room,
         because=because,
         began=utc(time.time()),
+        remote=spec.amended if isinstance(spec, AmendedSpec) else (),
     )
     transcripts = os.environ.get(TRANSCRIPTS_VARIABLE) == "1"
     return Recorder(Records(state_folder()), record, transcripts=transcripts)

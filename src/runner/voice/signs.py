@@ -44,7 +44,7 @@ class Failure:
 class Signs:
     """Reads a session's events for the one backend that it follows; a backend fails only once.
 
-    `speech` is the last thing that it began to say.
+    `agent` is that backend, None once it was left; `speech` is the last thing that it began to say.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Signs:
         self._handover = handover
         self._on_failure = on_failure
         self._on_heard = on_heard
-        self._agent: BackendAgent | None = None
+        self.agent: BackendAgent | None = None
         self._watch = Watch(0.0, lambda: None)
         self._talked_over = False
         self._errors: list[str] = []
@@ -78,12 +78,12 @@ class Signs:
             agent.watch.hold("caller")
         self._errors.clear()
         self.speech = None
-        self._agent = agent
+        self.agent = agent
         return self._watch
 
     def stop(self) -> None:
         """Follow nobody any more."""
-        self._agent = None
+        self.agent = None
         self._watch.close()
 
     async def tools_over(self) -> None:
@@ -99,7 +99,7 @@ class Signs:
         on("function_tools_executed", self._on_tools_executed)
 
     def _on_error(self, event: ErrorEvent) -> None:
-        error, agent = event.error, self._agent
+        error, agent = event.error, self.agent
         if agent is None or event.source not in (agent.llm, agent.stt, agent.tts):
             error.recoverable = True
         elif isinstance(error, llm.RealtimeModelError) and error.recoverable:
@@ -112,7 +112,7 @@ class Signs:
     def _count(self, reason: str) -> None:
         self._errors.append(reason)
         if len(self._errors) >= _TOO_MANY:
-            self._fail(self._agent, reason)
+            self._fail(self.agent, reason)
 
     def _known(self, reason: str) -> str:
         """Prefer the reason that a server gave before it closed the connection."""
@@ -120,7 +120,7 @@ class Signs:
         return said[-1] if said else reason
 
     def _on_speech_created(self, event: SpeechCreatedEvent) -> None:
-        if (agent := self._agent) is None:
+        if (agent := self.agent) is None:
             return
         self._watch.expect()
         self.speech = event.speech_handle
@@ -153,13 +153,19 @@ class Signs:
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
             self._talked_over = self._session.agent_state == "speaking"
-            self._watch.settle()
+            if not self._must_go_on():
+                self._watch.settle()
             self._watch.hold("caller")
         elif event.old_state == "speaking":
-            agent = self._agent
+            agent = self.agent
             if agent is not None and agent.answers_silence and not self._was_ignored():
                 self._watch.expect()
             self._watch.release("caller")
+
+    def _must_go_on(self) -> bool:
+        """Tell whether an answer is owed whatever the caller says meanwhile."""
+        speech = self.speech
+        return speech is not None and not speech.done() and not speech.allow_interruptions
 
     def _was_ignored(self) -> bool:
         """Tell whether LiveKit kept from the backend what the caller said over its speech."""
@@ -186,7 +192,7 @@ class Signs:
 
     def _fail(self, agent: BackendAgent | None, reason: str) -> None:
         # Whoever was left has nothing more to say.
-        if agent is None or agent is not self._agent:
+        if agent is None or agent is not self.agent:
             return
         self.stop()
         now = asyncio.get_running_loop().time()

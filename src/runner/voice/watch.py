@@ -14,6 +14,8 @@ class Frame(Protocol):
 
 
 FrameT = TypeVar("FrameT", bound=Frame)
+WordT = TypeVar("WordT")
+PieceT = TypeVar("PieceT")
 
 
 class Watch:
@@ -78,19 +80,28 @@ class Watch:
         self._closed = True
         self._turn()
 
-    async def listen(self, frames: AsyncIterator[FrameT]) -> AsyncIterator[FrameT]:
+    def listen(self, frames: AsyncIterator[FrameT]) -> AsyncIterator[FrameT]:
         """Pass an answer's sound on, and note when it will have been played."""
+        return self._pass(frames, lambda frame: frame.duration)
+
+    def read(self, words: AsyncIterator[WordT]) -> AsyncIterator[WordT]:
+        """Pass an answer's words on, where they are all that there is of it."""
+        return self._pass(words, lambda _: 0.0)
+
+    async def _pass(
+        self, pieces: AsyncIterator[PieceT], seconds: Callable[[PieceT], float]
+    ) -> AsyncIterator[PieceT]:
         self._answering = True
         self._wait(True)
         try:
-            async for frame in frames:
+            async for piece in pieces:
                 self.frames += 1
                 self._note_first()
                 self._expected = False
                 self._wait(False)
-                yield frame
+                yield piece
                 # Comes back once LiveKit has taken the frame: not before the caller subscribes.
-                self.plays_until = max(self._loop.time(), self.plays_until) + frame.duration
+                self.plays_until = max(self._loop.time(), self.plays_until) + seconds(piece)
                 self._wait(True)
         finally:
             self._answering = False

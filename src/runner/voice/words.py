@@ -14,9 +14,9 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Words:
-    """The texts of `spec` for one room and caller.
+    """The texts of `spec` for one room, and for its caller from the moment that there is one.
 
     The defaults have rendered when the file was validated; what a caller brings has not, and must
     not cost the call.
@@ -25,7 +25,7 @@ class Words:
     spec: AgentSpec
     variables: Mapping[str, Any]
     room: RoomNames
-    caller: CallerNames
+    caller: CallerNames | None = None
 
     def names(self) -> Names:
         """Return the names that templates see now: `now` is the time of asking."""

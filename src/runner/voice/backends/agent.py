@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from livekit import rtc
 from livekit.agents import Agent, ModelSettings
+from livekit.agents.voice.io import TimedString
 
 from runner.definition.spec import Backend, Greeting
+from runner.voice.line import Line
 from runner.voice.words import Words
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ _INSTRUCTIONS = {
 class BackendAgent(Agent):
     """One backend of one agent, built before the call's words are known.
 
+    It takes the call over without a word, and begins once the caller is there.
     `traits` are what the log says about it: voice and temperature. `watch` hears all its sound.
     `answers_silence` says that the end of the caller's speech is by itself what it must answer,
     `owes_answer` that the caller has spoken before it greets.
@@ -52,18 +55,38 @@ class BackendAgent(Agent):
         self.owes_answer = False
         self.entered = asyncio.Event()
         self.watch: Watch | None = None
-        self._greeting = Greeting()
+        self._call: tuple[Words, Line] | None = None
+        self._begun = False
 
-    async def brief(self, words: Words) -> None:
-        """Take the call's instructions and greeting, before the session starts."""
-        await self.update_instructions(words.instructions())
-        self._greeting = words.greeting()
+    async def brief(self, words: Words, line: Line) -> None:
+        """Take the call's instructions, as far as they are known."""
+        self._call = words, line
+        if (instructions := words.instructions()) != self.instructions:
+            await self.update_instructions(instructions)
+
+    async def connect(self) -> None:
+        """Open connections to its servers, so that it answers sooner when its turn comes."""
 
     async def on_enter(self) -> None:
-        """Begin: greet, or take up a conversation that another backend left."""
+        """Begin if the caller is there already."""
         self.entered.set()
+        await self.begin()
+
+    async def begin(self) -> None:
+        """Say the first words, once both the session and the caller are there."""
+        if self._begun or self._call is None or not self.entered.is_set():
+            return
+        words, line = self._call
+        if words.caller is None:
+            return
+        self._begun = True
+        await self.brief(words, line)
+        await self.open(words, line)
+
+    async def open(self, words: Words, line: Line) -> None:
+        """Greet, or take up a conversation that another backend left."""
         if self.opening is Opening.GREET:
-            self._greet()
+            self._greet(words.greeting())
         elif self.opening is not Opening.LISTEN:
             self.session.generate_reply(instructions=_INSTRUCTIONS[self.opening])
 
@@ -79,16 +102,24 @@ class BackendAgent(Agent):
         """Let the watch hear the voice."""
         return self._heard(Agent.default.tts_node(self, text, model_settings))
 
+    def transcription_node(
+        self, text: AsyncIterable[str | TimedString], model_settings: ModelSettings
+    ) -> AsyncIterable[str | TimedString]:
+        """Let the watch read the words of a call that has no sound."""
+        words = Agent.default.transcription_node(self, text, model_settings)
+        has_sound = self.session.output.audio is not None
+        return words if has_sound or self.watch is None else self.watch.read(words)
+
     def _heard(self, frames: AsyncGenerator[rtc.AudioFrame, None]) -> AsyncIterable[rtc.AudioFrame]:
         return frames if self.watch is None else self.watch.listen(frames)
 
-    def _greet(self) -> None:
+    def _greet(self, greeting: Greeting) -> None:
         """Greet: word for word, in the model's own words, or not at all."""
-        if self._greeting.generate is not None:
+        if greeting.generate is not None:
             # The model sees what the caller has said meanwhile.
-            self.session.generate_reply(instructions=self._greeting.generate)
+            self.session.generate_reply(instructions=greeting.generate)
             return
-        if self._greeting.say is not None:
-            self.session.say(self._greeting.say)
+        if greeting.say is not None:
+            self.session.say(greeting.say)
         if self.owes_answer:
             self.session.generate_reply(instructions=_INSTRUCTIONS[Opening.ANSWER])

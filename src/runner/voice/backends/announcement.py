@@ -1,71 +1,61 @@
-"""Says one sentence, then ends or transfers the call."""
+"""Says one sentence, then ends or transfers the call. It asks no network and no model."""
 
-from collections.abc import Iterator
+import logging
 
-from livekit.agents import get_job_context
-from livekit.plugins import openai
-
-from runner.definition.spec import (
-    AgentSpec,
-    AnnouncementBackend,
-    Part,
-    PipelineBackend,
-    RealtimeBackend,
-)
-from runner.voice import ending
+from runner.catalog.announcements import Announcements, announcement
+from runner.catalog.store import state_folder
+from runner.definition.spec import AgentSpec, AnnouncementBackend
 from runner.voice.backends.agent import BackendAgent
-from runner.voice.backends.clients import MissingKeyError
-from runner.voice.backends.speech import DEFAULT_TTS, speech_beside, text_to_speech
+from runner.voice.line import Line
+from runner.voice.recorded import SORRY, Recorded
 from runner.voice.words import Words
+
+_log = logging.getLogger(__name__)
 
 
 class AnnouncementAgent(BackendAgent):
-    """A voice that hears nothing.
+    """A voice that hears nothing, and plays what the host has had spoken beforehand.
 
-    Raises:
-        MissingKeyError: no key of a voice is there.
+    Without that it plays the recording that ships with the package, whose words are its own.
     """
 
     def __init__(self, backend: AnnouncementBackend, spec: AgentSpec) -> None:
         super().__init__(
             backend,
-            {"voice": spec.voice},
+            {},
             stt=None,
             llm=None,
             vad=None,
-            tts=_voice(spec),
+            tts=None,
             turn_handling={"turn_detection": None},
         )
         self._sentence = backend.say
+        self._announcement = announcement(spec, backend)
         self._transfer = backend.transfer
 
-    async def brief(self, words: Words) -> None:
-        """Take nothing: the sentence is the same in every call."""
-
-    async def on_enter(self) -> None:
+    async def open(self, _: Words, line: Line) -> None:
         """Speak to the end, then let the caller go."""
-        self.entered.set()
-        await self.session.say(self._sentence, allow_interruptions=False)
-        ctx = get_job_context()
-        if self._transfer is None or not await ending.transfer(ctx, self._transfer):
-            await ending.hang_up(ctx, "announced")
+        own = self._own()
+        if own is not None:
+            await self._play(own)
+        if self._transfer is not None and await line.transfer(self._transfer):
+            return
+        if own is None:
+            # Only now: it tells a caller to ring again, whom a transfer would have helped.
+            await self._play(SORRY)
+        await line.hang_up("announced")
 
+    def _own(self) -> Recorded | None:
+        """Return the announcement as it was spoken beforehand."""
+        best = Announcements(state_folder()).best(self._announcement)
+        if best is None:
+            _log.warning("the announcement was not spoken beforehand")
+            return None
+        take, path = best
+        _log.info("announcing", extra={"voice": take.voice, "models": take.part.model})
+        return Recorded(self._sentence, path)
 
-def _voice(spec: AgentSpec) -> openai.TTS:
-    """Build the first voice of the agent whose key is there."""
-    missing: list[MissingKeyError] = []
-    for part, voice in _voices(spec):
-        try:
-            return text_to_speech(part, voice)
-        except MissingKeyError as error:
-            missing.append(error)
-    raise missing[-1]
-
-
-def _voices(spec: AgentSpec) -> Iterator[tuple[Part, str]]:
-    for backend in spec.backends:
-        if isinstance(backend, PipelineBackend):
-            yield backend.tts, backend.voice
-        elif isinstance(backend, RealtimeBackend):
-            yield speech_beside(backend), backend.voice
-    yield Part(model=DEFAULT_TTS, base_url=None, api_key_env="OPENAI_API_KEY"), spec.voice
+    async def _play(self, recorded: Recorded) -> None:
+        # Not through the TTS's node, so the watch has to be told.
+        sound = self._heard(recorded.frames())
+        await self.session.say(recorded.sentence, audio=sound, allow_interruptions=False)

@@ -1,0 +1,54 @@
+"""One call by text, from its greeting to its end."""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from livekit.agents.utils import http_context
+
+from runner.definition.spec import AgentSpec, Backend, Greeting
+from runner.voice import rehearsal, text_line
+from runner.voice.call import begin
+from runner.voice.failover import Observer
+from runner.voice.text_line import TextLine
+
+
+class Screen(text_line.Screen, Protocol):
+    """Where a whole call is shown."""
+
+    def note(self, text: str) -> None:
+        """Show something that nobody has said."""
+
+
+async def hold(spec: AgentSpec, said: AsyncIterator[str], screen: Screen) -> None:
+    """Hold a call with `spec`: all that is `said`, until the agent hangs up."""
+    if missing := rehearsal.missing_keys(spec):
+        screen.note(f"{', '.join(missing)} not set: a rehearsal without a model")
+        spec = rehearsal.rehearsed(spec)
+    # What matters of it is on the screen.
+    logging.getLogger("livekit").setLevel(logging.CRITICAL)
+    logging.getLogger("runner").setLevel(logging.ERROR)
+    greets = spec.greeting != Greeting()
+    line = TextLine(f"chat-{uuid.uuid4().hex[:12]}", screen, greets=greets)
+    async with http_context.open():
+        call = await begin(line, spec, {}, "chat", [_Spectator(screen)])
+        await call.run()
+        await line.settled()
+        async for text in said:
+            if not line.over.is_set():
+                await line.say(text)
+            if line.over.is_set():
+                break
+        await line.end()
+
+
+class _Spectator(Observer):
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def left(self, backend: Backend, reason: str) -> None:
+        self._screen.note(f"{backend.name} failed: {reason}")
+
+    def entered(self, backend: Backend, seconds: float) -> None:
+        self._screen.note(f"answered by {backend.name}")

@@ -1,0 +1,67 @@
+"""`runner init`: a folder that is valid from the beginning, and nobody's file overwritten."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from runner.cli import main
+
+ROOT = Path(__file__).parent.parent.parent
+TEMPLATES = sorted(file.stem for file in (ROOT / "agents").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_every_template_begins_a_valid_folder(
+    template: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The agent and all that it includes are there, and `validate` finds nothing to mend."""
+    assert main(["init", str(tmp_path), "--template", template]) == 0
+    assert f"wrote  agents/{template}.yaml" in capsys.readouterr().out
+    assert main(["validate", str(tmp_path / "agents")]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last in ("1 agent file: nothing to say", "1 agent file: 1 note")
+
+
+def test_the_editor_and_the_hook_find_what_they_need(tmp_path: Path) -> None:
+    """The schema that the settings name is there, and the hook's file is valid YAML."""
+    main(["init", str(tmp_path)])
+    settings = json.loads((tmp_path / ".vscode/settings.json").read_text())
+    (schema,) = settings["yaml.schemas"]
+    assert json.loads((tmp_path / schema).read_text())["type"] == "object"
+    hooks = yaml.safe_load((tmp_path / ".pre-commit-config.yaml").read_text())
+    assert hooks["repos"][0]["hooks"][0]["entry"] == "runner validate agents"
+    assert ".env" in (tmp_path / ".gitignore").read_text().splitlines()
+
+
+def test_what_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is overwritten, and the command says so."""
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents/assistant.yaml").write_text("mine")
+    assert main(["init", str(tmp_path)]) == 0
+    assert "kept   agents/assistant.yaml" in capsys.readouterr().out
+    assert (tmp_path / "agents/assistant.yaml").read_text() == "mine"
+
+
+def test_the_templates_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a name, `--template` says what there is."""
+    assert main(["init", "--template"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in listed] == TEMPLATES
+
+
+def test_an_unknown_template_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message names those that there are, and nothing is written."""
+    assert main(["init", str(tmp_path), "--template", "frontdesk"]) == 3
+    assert f"there are {', '.join(TEMPLATES)}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file where the folder should be ends in a sentence."""
+    (tmp_path / "file").write_text("")
+    assert main(["init", str(tmp_path / "file")]) == 3
+    assert "choose another folder" in capsys.readouterr().err

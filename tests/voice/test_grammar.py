@@ -1,0 +1,81 @@
+"""Which tool a sentence asks for in a rehearsal, and with which arguments."""
+
+from typing import Any
+
+import pytest
+
+from runner.definition.spec import ToolStub
+from runner.voice.rehearsal.grammar import wish
+
+
+def stub(name: str, description: str = "", **properties: Any) -> ToolStub:
+    wanted = [name for name, schema in properties.items() if not schema.pop("optional", False)]
+    parameters = {"type": "object", "properties": properties, "required": wanted}
+    return ToolStub(name=name, description=description, parameters=parameters, returns="")
+
+
+DAYS = {"type": "string", "enum": ["monday", "tuesday"]}
+TOOLS = [
+    stub("check_availability", "Look up free appointments on a day.", day=DAYS),
+    stub("track_parcel", "Look up where it is.", number={"pattern": "^[0-9]{8}$"}),
+    stub("book_table", "Reserve seats.", guests={"type": "integer"}, window={"type": "boolean"}),
+    stub("take_note", "Keep it.", caller_name={"type": "string"}),
+    stub(
+        "order_pizza",
+        "Order it.",
+        toppings={"type": "array", "items": {"enum": ["ham", "olives"]}},
+        price={"type": "number", "optional": True},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "tool", "arguments", "missing"),
+    [
+        ("Check availability on Monday!", "check_availability", {"day": "monday"}, ()),
+        ("availability, please", "check_availability", {}, ("day",)),
+        ("free appointments tuesday?", "check_availability", {"day": "tuesday"}, ()),
+        ("checking availabilities", "check_availability", {}, ("day",)),
+        ("track parcel 12345678.", "track_parcel", {"number": "12345678"}, ()),
+        ("book a table for 4 without a window", "book_table", {"guests": 4, "window": False}, ()),
+        ("book the table for 2, yes", "book_table", {"guests": 2, "window": True}, ()),
+        ("take a note, my name is Ada Lovelace", "take_note", {"caller_name": "Ada Lovelace"}, ()),
+        ("order a pizza with ham and olives", "order_pizza", {"toppings": ["ham", "olives"]}, ()),
+        (
+            "order pizza, ham, for 9.50",
+            "order_pizza",
+            {"toppings": ["ham"], "price": 9.5},
+            (),
+        ),
+    ],
+)
+def test_a_sentence_finds_its_tool_and_the_values(
+    text: str, tool: str, arguments: dict[str, Any], missing: tuple[str, ...]
+) -> None:
+    """A tool's name or what it is for picks it; its schema picks the values."""
+    found = wish(text, TOOLS)
+    assert found is not None
+    assert (found.tool.name, found.arguments, found.missing) == (tool, arguments, missing)
+
+
+@pytest.mark.parametrize("text", ["", "Tell me a joke.", "look up", "on a day"])
+def test_a_sentence_that_names_no_tool_finds_none(text: str) -> None:
+    """Words that every sentence has are no name."""
+    assert wish(text, TOOLS) is None
+
+
+def test_what_was_missing_may_be_said_later() -> None:
+    """The next sentence fills in what the one before left open."""
+    first = wish("check availability", TOOLS)
+    assert first is not None
+    second = wish("tuesday", TOOLS, first)
+    assert second is not None
+    assert (second.arguments, second.missing) == ({"day": "tuesday"}, ())
+
+
+def test_another_tool_ends_what_was_left_open() -> None:
+    """Somebody who changes the subject is followed."""
+    first = wish("check availability", TOOLS)
+    second = wish("track parcel 12345678", TOOLS, first)
+    assert second is not None
+    assert second.tool.name == "track_parcel"
