@@ -162,3 +162,22 @@ async def test_the_studio_is_killed_and_back(visits: Visits, host: Host) -> None
     back = await browser.now(page)
     await call(page)
     await browser.wait_tone(page, REALTIME, after=back)
+
+
+async def test_an_edit_while_calling(visits: Visits, host: Host) -> None:
+    """A saved edit shows by itself and is heard by calling again; a broken one shows where."""
+    file = host.state.parent / "agents" / "front-desk.yaml"
+    before = file.read_text()
+    page = await visits.open("#/front-desk")
+    await call(page)
+    await browser.wait_tone(page, REALTIME)
+    file.write_text(before + "greeting: Good evening.\n")
+    await shown(page, ".about .greeting", "Good evening.")
+    await shown(page, "#edited", "hang up and call again to hear it")
+    file.write_text(before + "greting: Good evening.\n")
+    await shown(page, "#findings pre", "unknown key 'greting'; did you mean 'greeting'?")
+    await shown(page, "#agents", "Last good since")
+    file.write_text(before)
+    await page.locator("#findings").wait_for(state="hidden")
+    await page.click("#again")
+    await page.locator(".transcript section").nth(1).locator(".agent .said").wait_for()
