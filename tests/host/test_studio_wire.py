@@ -12,10 +12,10 @@ from aiohttp import web
 from livekit import rtc
 from rig.page import Page
 
+from runner.catalog.reload import Reload
 from runner.catalog.serving import Serving
-from runner.catalog.store import STATE_VARIABLE
+from runner.catalog.store import STATE_VARIABLE, Store
 from runner.definition.loader import load
-from runner.host.start import Unchanging
 from runner.host.studio.server import Studio
 from runner.host.studio.sound import RATE, Captions, Loudspeaker, Microphone
 from runner.host.studio.wire import Wire
@@ -292,7 +292,7 @@ async def test_an_edit_is_told_to_pages_and_to_calls(
 
     def serving(prompt: str) -> Serving:
         file.write_text(f"prompt: {prompt}\n")
-        return Unchanging.of(load([file.parent]), file.parent).serving
+        return Reload(file.parent, Store(tmp_path / "state"), load([file.parent])).serving
 
     agents = Agents(serving("One."))
     studio = Studio(agents, tmp_path / "state", port=0, page=tmp_path)

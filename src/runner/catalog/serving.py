@@ -1,8 +1,8 @@
 """How every agent file stands at one moment: what serves, since when, and what was refused."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from runner.catalog.catalog import Catalog
 from runner.definition.diagnostics import Diagnostic
@@ -79,19 +79,3 @@ class Serving:
     catalog: Catalog
     agents: Mapping[str, Standing] = field(default_factory=dict)
     last: Reloaded | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the standings and the last attempt as plain values; no prompt is among them."""
-        return {
-            "agents": [_plain(standing) for standing in self.agents.values()],
-            "last": self.last and asdict(self.last),
-        }
-
-
-def _plain(standing: Standing) -> dict[str, Any]:
-    fields = asdict(standing)
-    if standing.rejected:
-        # The source line may be a prompt's.
-        for finding in fields["rejected"]["diagnostics"]:
-            del finding["excerpt"]
-    return fields

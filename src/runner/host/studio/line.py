@@ -134,6 +134,13 @@ class RehearsalLine(PageLine):
         self._prompter.hush()
         super().type(text)
 
+    async def _read(self, text: str) -> None:
+        await self._begun.wait()
+        # What it says takes no time, and the greeting is to be read in full.
+        if self._session is not None and self._session.current_speech is not None:
+            await self._session.current_speech.wait_for_playout()
+        await super()._read(text)
+
     def _connect(self, session: AgentSession[None]) -> None:
         session.output.transcription = self._prompter
 
