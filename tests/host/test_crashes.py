@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from runner.catalog.records import Records
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from rig.caller import Caller
     from rig.host import Host
@@ -63,3 +65,16 @@ async def test_a_room_whose_calls_crash_one_after_the_other_is_given_up(
         await asyncio.to_thread(kill_only_call, host)
     await host.wait_log("giving the room up", room=one.room.name)
     await one.wait_happening("disconnected")
+
+
+async def test_nobody_is_left_in_silence_by_a_call_that_cannot_begin(
+    dial: Dial, host: Host, tmp_path: Path
+) -> None:
+    """Each job of the room fails before it has an agent; in the end the room is closed."""
+    kept = tmp_path / "agents"
+    shutil.move(host.state / "agents", kept)
+    one = await dial("front-desk")
+    await one.wait_happening("disconnected", within=30)
+    await host.wait_log("giving the room up", room=one.room.name)
+    shutil.rmtree(host.state / "agents", ignore_errors=True)
+    shutil.move(kept, host.state / "agents")

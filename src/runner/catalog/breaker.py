@@ -137,11 +137,13 @@ class Breakers:
 
         Two probes that fail at once would count twice, and keep it open for longer.
         """
-        history, now = self._read(backend), _time(now)
-        if not history.due(now):
-            return False
-        self._write(backend, replace(history, probe_at=now + _PROBE))
-        return True
+        now = _time(now)
+
+        def put_off(known: History) -> History:
+            return replace(known, probe_at=now + _PROBE) if known.due(now) else known
+
+        before, _ = self._change(backend, put_off)
+        return before.due(now)
 
     def failed(self, backend: Backend, reason: str, now: float | None = None) -> Open | None:
         """Note that a call has left `backend`; return how it is open, if it is now and was not."""

@@ -1,4 +1,4 @@
-"""Has a room answered again whose job's process has died: livekit-server itself does not."""
+"""Has a room answered again whose call has crashed: livekit-server itself does not."""
 
 import asyncio
 import logging
@@ -20,7 +20,9 @@ _INTERVAL = 0.5
 _CLOUD = ".livekit.cloud"
 #: A room whose calls crash one after the other is given up: something in it makes them crash.
 _TIMES = 2
-_AGENT = api.ParticipantInfo.Kind.AGENT
+_AGENT, _RECORDER = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS
+#: LiveKit's reason for the end of a job that has raised an error.
+_CRASHED = "job crashed"
 
 
 class Again:
@@ -39,31 +41,34 @@ class Again:
         self._times: Counter[str] = Counter()
         self._watching: set[asyncio.Task[None]] = set()
 
-    def watch(self, job: Job) -> None:
-        """Watch a job, as LiveKit offered it, which has its process."""
-        task = asyncio.create_task(self._watch(job))
+    def watch(self, job: Job, *, decided: bool) -> None:
+        """Watch a job, as LiveKit offered it, which has its process.
+
+        One that is not `decided` may end without a record: its number is nobody's.
+        """
+        task = asyncio.create_task(self._watch(job, decided))
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)
 
-    async def _watch(self, job: Job) -> None:
+    async def _watch(self, job: Job, decided: bool) -> None:
         while True:
             # LiveKit tells nobody.
             await asyncio.sleep(_INTERVAL)
             if job.id not in self._running():
                 break
-        if await asyncio.to_thread(self._has_crashed, job):
+        if await asyncio.to_thread(self._has_crashed, job, decided):
             await self._after_crash(job)
         else:
             self._times.pop(job.room.name, None)
 
-    def _has_crashed(self, job: Job) -> bool:
+    def _has_crashed(self, job: Job, decided: bool) -> bool:
         try:
-            return self._records.read(self._records.find(job.id)).ended is None
+            record = self._records.read(self._records.find(job.id))
         except RecordError:
-            return False
+            return decided
+        return record.ended is None or record.reason == _CRASHED
 
     async def _after_crash(self, job: Job) -> None:
-        _log.error("a call's process has died", extra={"room": job.room.name})
         if (urlsplit(self._livekit.url).hostname or "").endswith(_CLOUD):
             return
         try:
@@ -71,6 +76,7 @@ class Again:
                 self._livekit.url, self._livekit.key, self._livekit.secret
             ) as livekit:
                 if await _is_left_alone(livekit, job):
+                    _log.error("a call has crashed", extra={"room": job.room.name})
                     await self._ask(livekit, job)
         except (api.TwirpError, aiohttp.ClientError, OSError) as error:
             fields = {"room": job.room.name, "reason": type(error).__name__}
@@ -81,6 +87,7 @@ class Again:
         self._times[room] += 1
         if self._times[room] > _TIMES:
             _log.error("giving the room up", extra={"room": room})
+            self._times.pop(room)
             await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
             return
         _log.info("asking for a new job", extra={"room": room})
@@ -107,4 +114,5 @@ async def _is_left_alone(livekit: api.LiveKitAPI, job: Job) -> bool:
     if len(others) < len(listed.participants):
         # LiveKit would keep it for 20 s more.
         await livekit.room.remove_participant(api.RoomParticipantIdentity(room=room, identity=dead))
-    return bool(others) and all(one.kind != _AGENT for one in others)
+    callers = [one for one in others if one.kind != _RECORDER]
+    return bool(callers) and all(one.kind != _AGENT for one in callers)

@@ -117,7 +117,7 @@ class Worker:
         request.job.attributes.update(stamp.attributes(route))
         _log.info("job accepted", extra=fields | {"because": route.because})
         await request.accept(name=name, attributes=stamp.public(route))
-        self._again.watch(offered)
+        self._again.watch(offered, decided=isinstance(route, Route))
 
     def _on_registered(self, worker: str, _: object) -> None:
         _log.info("registered worker", extra={"worker": worker, "url": self._livekit.url})

@@ -118,6 +118,9 @@ class Failover:
             if await self._enter(agent, failure):
                 return
             self._tell_left(agent.backend, NOT_ENTERED)
+            while not self._failures.empty():
+                # It may have told more of itself meanwhile.
+                self._failures.get_nowait()
         _log.error("no backend can carry the call")
         self._ending = set(self._tasks)
         await self._end()
