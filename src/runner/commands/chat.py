@@ -2,10 +2,13 @@
 
 import argparse
 import asyncio
+import os
 import sys
+import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
-from runner.commands import named
+from runner.commands import environment, named
 from runner.definition.loader import load
 from runner.definition.reporters import as_text
 from runner.definition.spec import AgentSpec
@@ -29,12 +32,15 @@ def chat(options: argparse.Namespace) -> int:
         print(as_text(loaded), file=sys.stderr)
         return _DIAGNOSTICS
     try:
+        from runner.catalog.store import STATE_VARIABLE, state_folder
         from runner.voice import chat as voice
     except ModuleNotFoundError as error:
         raise RunnerError(
             f"{error.name} is not installed; pip install 'voice-runner[serve]'"
         ) from error
+    environment.load()
     (spec,) = loaded.specs.values()
+    os.environ[STATE_VARIABLE] = str(state_folder(options.state).resolve())
     asyncio.run(voice.hold(spec, _said(options.say), Terminal(spec)))
     return _CLEAN
 
@@ -78,18 +84,32 @@ async def _said(texts: list[str]) -> AsyncIterator[str]:
         print(f"{_PROMPT}{text}")
         yield text
     while not texts:
-        line = await asyncio.to_thread(_line)
+        line = await _line()
         if line is None:
             return
         if line.strip():
             yield line.strip()
 
 
-def _line() -> str | None:
-    try:
-        return input(_PROMPT)
-    except EOFError:
-        return None
+async def _line() -> str | None:
+    """Return the next line; a thread of its own waits for it, which nobody waits for at the end."""
+    loop = asyncio.get_running_loop()
+    typed: asyncio.Future[str | None] = loop.create_future()
+
+    def settle(line: str | None) -> None:
+        if not typed.done():
+            typed.set_result(line)
+
+    def ask() -> None:
+        line = None
+        with suppress(EOFError):
+            line = input(_PROMPT)
+        # The call may be over, and the loop with it.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, line)
+
+    threading.Thread(target=ask, daemon=True).start()
+    return await typed
 
 
 def _plain(text: str) -> str:

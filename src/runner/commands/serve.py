@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 
+from runner.commands import environment
 from runner.definition.loader import Loaded, load
 from runner.definition.reporters import as_text
 from runner.errors import RunnerError
@@ -37,7 +38,7 @@ def serve(options: argparse.Namespace) -> int:
 def _host(loaded: Loaded, options: argparse.Namespace) -> int:
     # Only this command needs any of these, and importing LiveKit takes seconds.
     try:
-        import dotenv
+        import dotenv  # noqa: F401  it is loaded below
 
         from runner import logs
         from runner.catalog.reload import Reload
@@ -51,11 +52,7 @@ def _host(loaded: Loaded, options: argparse.Namespace) -> int:
             f"{error.name} is not installed; pip install 'voice-runner[serve]'"
         ) from error
 
-    file = dotenv.find_dotenv(usecwd=True)
-    try:
-        dotenv.load_dotenv(file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunnerError(f"{file} cannot be read ({error}); save it as UTF-8 text") from error
+    environment.load()
     logs.set_up(options.log_format)
     store = Store(state_folder(options.state))
     agents = Reload(options.folder, store, loaded, poll=options.poll)

@@ -1,6 +1,7 @@
 """What a host does beside its calls, wherever they come from."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,8 @@ from runner.definition.spec import AgentSpec, Backend
 from runner.host import upkeep
 from runner.host.announcements import Announcer
 from runner.host.probe import Prober
+
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -37,8 +40,15 @@ async def done(agents: Reload, store: Store, *, keep_calls: float) -> AsyncItera
         Announcer(Announcements(state), specs).run(),
     )
     tasks = [asyncio.create_task(one) for one in work]
+    for task in tasks:
+        task.add_done_callback(_tell)
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _log.error("work in the background has ended", exc_info=error)

@@ -1,5 +1,6 @@
 """One call by text, from its greeting to its end."""
 
+import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator
@@ -36,13 +37,24 @@ async def hold(spec: AgentSpec, said: AsyncIterator[str], screen: Screen) -> Non
         try:
             await call.run()
             await line.settled()
-            async for text in said:
-                if not line.over.is_set():
-                    await line.say(text)
-                if line.over.is_set():
-                    break
+            while (text := await _next(said, line.over)) is not None:
+                await line.say(text)
         finally:
             await line.end()
+
+
+async def _next(said: AsyncIterator[str], over: asyncio.Event) -> str | None:
+    """Return what is said next; None if nothing is, or the call is over before."""
+    if over.is_set():
+        return None
+    saying = asyncio.ensure_future(anext(said, None))
+    ending = asyncio.ensure_future(over.wait())
+    await asyncio.wait({saying, ending}, return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    if not saying.done():
+        saying.cancel()
+        return None
+    return saying.result()
 
 
 class _Spectator(Observer):

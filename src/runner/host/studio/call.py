@@ -79,7 +79,8 @@ async def _listen(wire: Wire, call: Call, line: PageLine) -> None:
             _take(message, call, line)
     except ProtocolError as error:
         await wire.close(WSCloseCode.UNSUPPORTED_DATA, str(error))
-    line.close(_LEFT)
+    finally:
+        line.close(_LEFT)
 
 
 def _take(message: Message, call: Call, line: PageLine) -> None:

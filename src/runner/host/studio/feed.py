@@ -42,7 +42,7 @@ class Feed:
         looks = 0
         while not stopped.is_set():
             if serving is not (serving := self._serving()):
-                wire.send(shown.agents(serving))
+                wire.send(await asyncio.to_thread(shown.agents, serving))
             if looks % _LOOKS_A_RECORD == 0:
                 running = await asyncio.to_thread(self._records.running)
                 if calls != (calls := shown.calls(running)):

@@ -110,7 +110,7 @@ class Studio:
         return self._files[name].response()
 
     async def _list(self, _: web.Request) -> web.Response:
-        return web.json_response(shown.agents(self._agents.serving))
+        return web.json_response(await asyncio.to_thread(shown.agents, self._agents.serving))
 
     async def _events(self, request: web.Request) -> web.WebSocketResponse:
         return await self._feed.follow(request, self._stopped)

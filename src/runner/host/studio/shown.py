@@ -57,7 +57,9 @@ def calls(records: Iterable[CallRecord]) -> dict[str, Any]:
 
 def _standing(standing: Standing) -> dict[str, Any]:
     rejected = standing.rejected
-    since = rejected.since if rejected else standing.since
+    since = standing.since
+    if since is None and rejected is not None:
+        since = rejected.since
     return {
         "id": standing.id,
         "name": standing.name,

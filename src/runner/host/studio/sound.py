@@ -1,7 +1,6 @@
 """The ends of a call's audio at a page: its microphone, its loudspeaker, its transcript."""
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -83,7 +82,10 @@ class Loudspeaker(AudioOutput):
         self._pushed += frame.duration
         sound = frame.data.tobytes()
         for start in range(0, len(sound), _PIECE):
-            await self._wire.play(sound[start : start + _PIECE])
+            await self._wire.room()
+            if self._cleared:
+                return
+            self._wire.play(sound[start : start + _PIECE])
 
     def flush(self) -> None:
         """Let the segment end here."""
@@ -202,4 +204,5 @@ class Prompter(Captions):
 
 
 def _between(seconds: float, pushed: float) -> float:
-    return min(max(seconds, 0.0), pushed) if math.isfinite(seconds) else 0.0
+    # Not a number is not equal to itself.
+    return min(max(seconds, 0.0), pushed) if seconds == seconds else 0.0

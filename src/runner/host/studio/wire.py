@@ -57,11 +57,14 @@ class Wire:
 
     def send(self, event: Mapping[str, Any]) -> None:
         """Send one event; a page that lets too many of them wait is given up."""
-        self._put(json.dumps(event, ensure_ascii=False))
+        self._put(json.dumps(event))
 
-    async def play(self, pcm: bytes) -> None:
-        """Send sound, once there is room for it."""
+    async def room(self) -> None:
+        """Wait until there is room for sound."""
         await self._room.wait()
+
+    def play(self, pcm: bytes) -> None:
+        """Send sound."""
         self._put(pcm)
 
     def drop_sound(self) -> None:
@@ -97,10 +100,12 @@ class Wire:
     def _put(self, message: str | bytes) -> None:
         if self._ending or self._closing is not None or self._sending.done():
             return
-        self._waiting.append(message)
-        self._measured(self._size + len(message))
+        # One message may be as long as a thousand agents are; what has not left before it may not.
         if self._size > _TOO_MUCH:
             self._close_soon(WSCloseCode.TRY_AGAIN_LATER, "too slow")
+            return
+        self._waiting.append(message)
+        self._measured(self._size + len(message))
 
     def _measured(self, size: int) -> None:
         self._size = size
