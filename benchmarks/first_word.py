@@ -25,7 +25,19 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from programs import OURS, PEER, ROOT, cell, close_room, memory, ours, peer, settled, spread, worked
+from programs import (
+    OURS,
+    PEER,
+    ROOT,
+    close_room,
+    compared,
+    memory,
+    ours,
+    peer,
+    settled,
+    show,
+    worked,
+)
 from rig.caller import Caller
 from rig.host import Host
 from rig.livekit_server import LiveKitServer
@@ -61,13 +73,29 @@ class Rig:
         self.samples[kind, measure, program].append(value)
 
 
-def _agents(folder: Path, kind: str) -> Path:
-    """Make a folder with the assistant, whose first backend is of this kind."""
-    agent = yaml.safe_load((ROOT / "agents" / "assistant.yaml").read_text(encoding="utf-8"))
+def assistant(kind: str) -> dict[str, Any]:
+    """Return what the assistant's file says, with a first backend of this kind."""
+    agent: dict[str, Any] = yaml.safe_load(
+        (ROOT / "agents" / "assistant.yaml").read_text(encoding="utf-8")
+    )
     if kind == "pipeline":
         agent["backends"].reverse()
+    return agent
+
+
+async def waits(caller: Caller, hz: float) -> tuple[float, float]:
+    """Be greeted, and ask something; return how long either took to be heard, in seconds."""
+    greeting = await caller.wait_heard(hz, within=20)
+    silent = await caller.wait_silence(0.3)
+    _, ended = await caller.say(QUESTION)
+    answer = await caller.wait_heard(hz, after=silent + 0.1)
+    return greeting.start, answer.start - ended
+
+
+def _agents(folder: Path, kind: str) -> Path:
+    """Make a folder with the assistant alone."""
     folder.mkdir(exist_ok=True)
-    (folder / "assistant.yaml").write_text(yaml.safe_dump(agent), encoding="utf-8")
+    (folder / "assistant.yaml").write_text(yaml.safe_dump(assistant(kind)), encoding="utf-8")
     return folder
 
 
@@ -75,15 +103,10 @@ def _agents(folder: Path, kind: str) -> Path:
 async def _call(rig: Rig, kind: str, program: str) -> AsyncIterator[tuple[float, float]]:
     """Call an agent and ask it something; give the two waits, while the call is still on."""
     caller, room = Caller(), f"assistant-{uuid.uuid4().hex[:8]}"
-    hz = TONES[kind]
     try:
         token = rig.server.token(room, caller.identity, agent=program)
         await caller.join(rig.server.url, token)
-        greeting = await caller.wait_heard(hz, within=20)
-        silent = await caller.wait_silence(0.3)
-        _, ended = await caller.say(QUESTION)
-        answer = await caller.wait_heard(hz, after=silent + 0.1)
-        yield greeting.start, answer.start - ended
+        yield await waits(caller, TONES[kind])
         await caller.wait_silence(0.5)
     finally:
         await caller.leave()
@@ -148,27 +171,6 @@ async def _calls_in_turn(rig: Rig, kind: str, rounds: int) -> None:
             host.kill()
 
 
-def _rows(rig: Rig) -> list[dict[str, Any]]:
-    """Return each measure of both programs, and how ours stands to the other."""
-    rows = []
-    for kind, measure in dict.fromkeys(key[:2] for key in rig.samples):
-        row: dict[str, Any] = {"backend": kind, "measure": measure}
-        for program in (OURS, PEER):
-            row[program] = spread(rig.samples[kind, measure, program])
-        row["ratio"] = row[OURS]["median"] / row[PEER]["median"]
-        rows.append(row)
-    return rows
-
-
-def _print(rows: list[dict[str, Any]]) -> None:
-    """Print the table: medians, and least and most in brackets."""
-    print(f"{'':<45} {OURS:>24} {PEER:>24} {'ratio':>6}")
-    for row in rows:
-        cells = [cell(row[program]) for program in (OURS, PEER)]
-        name = f"{row['backend']:<9} {row['measure']}"
-        print(f"{name:<45} {cells[0]:>24} {cells[1]:>24} {row['ratio']:>6.2f}")
-
-
 async def _measure(rounds: int, starts: int) -> list[dict[str, Any]]:
     """Measure everything on servers of our own."""
     with tempfile.TemporaryDirectory() as name:
@@ -179,7 +181,7 @@ async def _measure(rounds: int, starts: int) -> list[dict[str, Any]]:
             for kind in TONES:
                 await _calls_in_turn(rig, kind, rounds)
                 await _starts_in_turn(rig, kind, starts)
-        return _rows(rig)
+        return compared(rig.samples, (OURS, PEER))
 
 
 def main() -> None:
@@ -192,7 +194,7 @@ def main() -> None:
         rows = asyncio.run(_measure(options.rounds, options.starts))
     except (pytest.skip.Exception, pytest.fail.Exception) as missing:
         sys.exit(str(missing))
-    _print(rows)
+    show(rows, (OURS, PEER))
     print(json.dumps(rows))
 
 

@@ -1,4 +1,4 @@
-"""The two programs that benchmarks compare, `runner serve` and the hand-written session.
+"""What benchmarks share: `runner serve` and the hand-written session, their processes, a table.
 
 Both answer explicit dispatches to their own names on one livekit-server.
 """
@@ -8,9 +8,10 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from livekit import api
 
@@ -101,6 +102,29 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 def cell(values: dict[str, float]) -> str:
     """Write a spread: least and most in brackets."""
     return "{median:.2f} ({min:.2f}-{max:.2f})".format_map(values)
+
+
+def compared(
+    samples: Mapping[tuple[str, str, str], Sequence[float]], pair: tuple[str, str]
+) -> list[dict[str, Any]]:
+    """Return each measure (backend, measure, one of the pair), and how the first stands."""
+    rows = []
+    for kind, measure in dict.fromkeys(key[:2] for key in samples):
+        row: dict[str, Any] = {"backend": kind, "measure": measure}
+        for one in pair:
+            row[one] = spread(samples[kind, measure, one])
+        row["ratio"] = row[pair[0]]["median"] / row[pair[1]]["median"]
+        rows.append(row)
+    return rows
+
+
+def show(rows: Sequence[dict[str, Any]], pair: tuple[str, str]) -> None:
+    """Print the table: medians, and least and most in brackets."""
+    print(f"{'':<45} {pair[0]:>24} {pair[1]:>24} {'ratio':>6}")
+    for row in rows:
+        cells = [cell(row[one]) for one in pair]
+        name = f"{row['backend']:<9} {row['measure']}"
+        print(f"{name:<45} {cells[0]:>24} {cells[1]:>24} {row['ratio']:>6.2f}")
 
 
 def _read(pid: int, name: str) -> bytes:

@@ -1,0 +1,155 @@
+"""How soon a person hears an agent in the studio, beside the same agent in a LiveKit room.
+
+One host, `runner serve --studio`, one simulated OpenAI, one call at a time: in turn from a room of
+a livekit-server and from a page. Both callers speak and hear in this process, the page over its
+WebSocket: what a browser adds between ear and socket is not in it, nor what a sound card adds to
+the room. Before, the studio is started alone, to the moment at which its page is there.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from first_word import ANSWER, QUESTION, TONES, assistant, waits
+from host.studio import a_studio, address_of
+from programs import OURS, cell, compared, settled, show, spread
+from rig.caller import Caller
+from rig.host import Host
+from rig.livekit_server import LiveKitServer
+from rig.openai_service import OpenAIService
+from rig.page import Page
+
+STUDIO, ROOM = ENDS = "studio", "room"
+GREETING = "click or join -> greeting heard"
+BAR = 2.0  # seconds from `runner serve` to the page
+
+
+@dataclass
+class Bench:
+    """The servers, the host on them at which both ends call, and what was measured so far."""
+
+    server: LiveKitServer
+    host: Host
+    address: str
+    samples: dict[tuple[str, str, str], list[float]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    async def call(self, kind: str, end: str) -> tuple[float, float]:
+        """Call the agent of this kind from one end, and ask it something; return the two waits."""
+        caller = Page() if end == STUDIO else Caller()
+        try:
+            await self._dial(caller, kind)
+            both = await waits(caller, TONES[kind])
+            await caller.wait_silence(0.5)
+            return both
+        finally:
+            await caller.leave()
+
+    async def _dial(self, caller: Caller, kind: str) -> None:
+        if isinstance(caller, Page):
+            await caller.call(self.address, kind)
+            return
+        room = f"{kind}-{uuid.uuid4().hex[:8]}"
+        token = self.server.token(room, caller.identity, agent=OURS)
+        await caller.join(self.server.url, token)
+
+
+def _agents(folder: Path) -> Path:
+    """Make a folder with the assistant on either kind of backend."""
+    folder.mkdir()
+    for kind in TONES:
+        agent = {**assistant(kind), "answers": {"rooms": [f"{kind}-*"]}}
+        (folder / f"{kind}.yaml").write_text(yaml.safe_dump(agent), encoding="utf-8")
+    return folder
+
+
+async def _start(host: Host) -> float:
+    """Start a studio, fetch its page, and end it; return how long the page took, in seconds."""
+    began = time.monotonic()
+    host.start()
+    try:
+        address = await address_of(host)
+        async with aiohttp.request("GET", address, raise_for_status=True) as page:
+            await page.read()
+        return time.monotonic() - began
+    finally:
+        host.kill()
+
+
+async def _starts(
+    agents: Path, environment: dict[str, str], home: Path, rounds: int
+) -> list[float]:
+    """Start the studio alone, again and again; the first start compiles and does not count."""
+    took = [
+        await _start(a_studio(agents, environment=environment, home=home))
+        for _ in range(rounds + 1)
+    ]
+    return took[1:]
+
+
+async def _calls_in_turn(bench: Bench, rounds: int) -> None:
+    """Call from both ends in turn; the first round does not count."""
+    idle = len((await settled(bench.host)).jobs)
+    for number in range(rounds + 1):
+        for kind in TONES:
+            for end in ENDS:
+                await settled(bench.host, idle)
+                both = await bench.call(kind, end)
+                for measure, value in zip((GREETING, ANSWER), both, strict=True):
+                    if number:
+                        bench.samples[kind, f"{measure}, s", end].append(value)
+
+
+async def _measure(folder: Path, rounds: int) -> dict[str, Any]:
+    """Measure everything on servers of our own."""
+    agents = _agents(folder / "agents")
+    with LiveKitServer(folder) as server, OpenAIService(folder) as service:
+        service.hears(QUESTION)
+        starts = await _starts(agents, service.environment, folder / "alone", rounds)
+        environment = {**server.environment, **service.environment}
+        options = ("--worker-name", OURS, "--studio", "--port", "0")
+        host = Host.serve(agents, *options, environment=environment, home=folder / "both").start()
+        try:
+            await host.ready()
+            bench = Bench(server, host, await address_of(host))
+            await _calls_in_turn(bench, rounds)
+        finally:
+            host.kill()
+    rows = compared(bench.samples, ENDS)
+    return {"calls": rows, "start": spread(starts), "met": max(starts) <= BAR}
+
+
+def main() -> None:
+    """Print the table and, behind it, the same as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="calls of each kind from each end")
+    options = parser.parse_args()
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            found = asyncio.run(_measure(Path(name), options.rounds))
+    except (pytest.skip.Exception, pytest.fail.Exception) as missing:
+        sys.exit(str(missing))
+    show(found["calls"], ENDS)
+    met = "met" if found["met"] else "missed"
+    print(f"{'runner serve -> its page is there, s':<45} {cell(found['start']):>24}")
+    print(f"the bar of {BAR:.0f} s for every warm start is {met}")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
