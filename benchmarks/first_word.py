@@ -9,8 +9,6 @@ processes ready and the other keeps one; "all, no call" counts them as they are.
 import argparse
 import asyncio
 import json
-import os
-import statistics
 import sys
 import tempfile
 import time
@@ -24,47 +22,20 @@ from typing import Any
 
 import pytest
 import yaml
-from livekit import api
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from programs import OURS, PEER, ROOT, cell, close_room, memory, ours, peer, settled, spread, worked
 from rig.caller import Caller
 from rig.host import Host
 from rig.livekit_server import LiveKitServer
 from rig.openai_service import OpenAIService
 
-ROOT = Path(__file__).parent.parent
-PROC = Path("/proc")
-OURS, PEER = "runner", "hand-written"
 TONES = {"realtime": 440.0, "pipeline": 880.0}
 QUESTION = "What can you do for me?"
 START = "start -> registered"
 GREETING = "join -> greeting heard"
 ANSWER = "end of speech -> answer heard"
-BUSY = 0.1  # of one processor; an idle host takes 0.04
-
-
-@dataclass(frozen=True)
-class Tree:
-    """The processes of one host by their role; `others` are small helpers."""
-
-    host: int
-    forkserver: list[int]
-    jobs: list[int]
-    others: list[int]
-
-    @classmethod
-    def of(cls, host: Host) -> "Tree":
-        """Look at a host's processes of this moment."""
-        children = _children(host.pid)
-        fork = [pid for pid in children if b"forkserver" in _read(pid, "cmdline")]
-        jobs = [job for pid in fork for job in _children(pid)]
-        return cls(host.pid, fork, jobs, [pid for pid in children if pid not in fork])
-
-    @property
-    def everything(self) -> list[int]:
-        """All processes."""
-        return [self.host, *self.forkserver, *self.jobs, *self.others]
 
 
 @dataclass
@@ -82,21 +53,8 @@ class Rig:
         """Return one of the two programs, not started yet."""
         environment = {**self.server.environment, **self.service.environment}
         if program == PEER:
-            environment["LIVEKIT_AGENT_NAME"] = PEER
-            pipeline = kind == "pipeline"
-            return Host.hand_written(
-                pipeline=pipeline, environment=environment, home=self.folder / PEER
-            )
-        agents = _agents(self.folder / kind, kind)
-        home = self.folder / OURS
-        return Host.serve(agents, "--worker-name", OURS, environment=environment, home=home)
-
-    async def close_room(self, room: str) -> None:
-        """End a room, and with it the job that answers it."""
-        async with api.LiveKitAPI(
-            self.server.url, self.server.api_key, self.server.api_secret
-        ) as livekit:
-            await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
+            return peer(environment, self.folder / PEER, pipeline=kind == "pipeline")
+        return ours(_agents(self.folder / kind, kind), environment, self.folder / OURS)
 
     def keep(self, kind: str, measure: str, program: str, value: float) -> None:
         """Add one sample."""
@@ -111,49 +69,6 @@ def _agents(folder: Path, kind: str) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "assistant.yaml").write_text(yaml.safe_dump(agent), encoding="utf-8")
     return folder
-
-
-def _read(pid: int, name: str) -> bytes:
-    """Read a file of the kernel's about a process; one that has just ended has none."""
-    try:
-        return (PROC / str(pid) / name).read_bytes()
-    except OSError:
-        return b""
-
-
-def _children(pid: int) -> list[int]:
-    threads = (PROC / str(pid) / "task").glob("*")
-    return [
-        int(child) for one in threads for child in _read(pid, f"task/{one.name}/children").split()
-    ]
-
-
-def _pss(pids: list[int]) -> float:
-    """Return the processes' share of the memory, in MB."""
-    lines = [line for pid in pids for line in _read(pid, "smaps_rollup").splitlines()]
-    return sum(int(line.split()[1]) for line in lines if line.startswith(b"Pss:")) / 1024
-
-
-def _cpu(pids: list[int]) -> float:
-    """Return the processor seconds that the processes have used."""
-    # The name in brackets may hold anything; user and system time are the 12th and 13th behind it.
-    fields = [_read(pid, "stat").rpartition(b")")[2].split()[11:13] for pid in pids]
-    return sum(int(ticks) for pair in fields for ticks in pair) / os.sysconf("SC_CLK_TCK")
-
-
-async def _settled(host: Host, jobs: int | None = None, within: float = 60.0) -> Tree:
-    """Wait until a host does next to nothing, with `jobs` job processes (else at least one)."""
-    deadline = time.monotonic() + within
-    used, since = -1.0, time.monotonic()
-    while time.monotonic() < deadline:
-        tree = Tree.of(host)
-        before, used = used, _cpu(tree.everything)
-        passed, since = time.monotonic() - since, time.monotonic()
-        enough = tree.jobs if jobs is None else len(tree.jobs) == jobs
-        if enough and 0 <= used - before <= BUSY * passed:
-            return tree
-        await asyncio.sleep(0.5)
-    raise TimeoutError(f"still busy after {within} s: {host.stderr[-2000:]}")
 
 
 @asynccontextmanager
@@ -174,7 +89,7 @@ async def _call(rig: Rig, kind: str, program: str) -> AsyncIterator[tuple[float,
         await caller.leave()
         # Ours does it itself, and two deletions at once would leave a new, empty room behind.
         if program == PEER:
-            await rig.close_room(room)
+            await close_room(rig.server, room)
 
 
 async def _start_alone(rig: Rig, kind: str, program: str) -> dict[str, float]:
@@ -201,29 +116,29 @@ async def _starts_in_turn(rig: Rig, kind: str, starts: int) -> None:
 
 async def _memory(rig: Rig, host: Host, kind: str, program: str) -> dict[str, float]:
     """Measure the memory of a registered host by role, in MB."""
-    idle = await _settled(host)
+    idle = await settled(host)
     values = {
-        "host, MB": _pss([idle.host]),
-        "forkserver, MB": _pss(idle.forkserver),
-        "idle process, MB": _pss(idle.jobs) / len(idle.jobs),
-        "all, no call, MB": _pss(idle.everything),
+        "host, MB": memory([idle.host]),
+        "forkserver, MB": memory(idle.forkserver),
+        "idle process, MB": memory(idle.jobs) / len(idle.jobs),
+        "all, no call, MB": memory(idle.everything),
     }
-    used = {job: _cpu([job]) for job in idle.jobs}
+    used = {job: worked([job]) for job in idle.jobs}
     async with _call(rig, kind, program):
         # The call is in the process that has worked.
-        busy = max(used, key=lambda job: _cpu([job]) - used[job])
-        return values | {"process in a call, MB": _pss([busy])}
+        busy = max(used, key=lambda job: worked([job]) - used[job])
+        return values | {"process in a call, MB": memory([busy])}
 
 
 async def _calls_in_turn(rig: Rig, kind: str, rounds: int) -> None:
     """Let both programs, up at once, answer calls in turn; the first round does not count."""
     hosts = {program: rig.host(program, kind).start() for program in (OURS, PEER)}
     try:
-        idle = {program: len((await _settled(host)).jobs) for program, host in hosts.items()}
+        idle = {program: len((await settled(host)).jobs) for program, host in hosts.items()}
         for number in range(rounds + 1):
             for program in hosts:
                 for other, host in hosts.items():
-                    await _settled(host, idle[other])
+                    await settled(host, idle[other])
                 async with _call(rig, kind, program) as waits:
                     for measure, value in zip((GREETING, ANSWER), waits, strict=True):
                         if number:
@@ -239,10 +154,7 @@ def _rows(rig: Rig) -> list[dict[str, Any]]:
     for kind, measure in dict.fromkeys(key[:2] for key in rig.samples):
         row: dict[str, Any] = {"backend": kind, "measure": measure}
         for program in (OURS, PEER):
-            values = rig.samples[kind, measure, program]
-            row[program] = {
-                "median": statistics.median(values), "min": min(values), "max": max(values)
-            }  # fmt: skip
+            row[program] = spread(rig.samples[kind, measure, program])
         row["ratio"] = row[OURS]["median"] / row[PEER]["median"]
         rows.append(row)
     return rows
@@ -252,13 +164,9 @@ def _print(rows: list[dict[str, Any]]) -> None:
     """Print the table: medians, and least and most in brackets."""
     print(f"{'':<45} {OURS:>24} {PEER:>24} {'ratio':>6}")
     for row in rows:
-        cells = [_cell(row[program]) for program in (OURS, PEER)]
+        cells = [cell(row[program]) for program in (OURS, PEER)]
         name = f"{row['backend']:<9} {row['measure']}"
         print(f"{name:<45} {cells[0]:>24} {cells[1]:>24} {row['ratio']:>6.2f}")
-
-
-def _cell(values: dict[str, float]) -> str:
-    return "{median:.2f} ({min:.2f}-{max:.2f})".format_map(values)
 
 
 async def _measure(rounds: int, starts: int) -> list[dict[str, Any]]:

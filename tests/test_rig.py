@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, get_args
 import aiohttp
 import pytest
 from rig.host import Host
+from rig.matrix import rows
 from rig.openai_http import ERRORS, HTTPFault
 from rig.openai_realtime import Fault, FaultKind
 from rig.script import Call, Tone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rig.caller import Caller
     from rig.livekit_server import LiveKitServer
@@ -237,6 +239,8 @@ EXPECTED: dict[str, tuple[str, float]] = {
     "dies_after": ("closed", 1),
     "dies_idle": ("closed", 1),
     "stalls": ("silence", 0.5),
+    "fails_midway": ("silence", 0.5),
+    "black_hole": ("silence", 1),
     "response_failed": ("silence", 0),
     "slow": ("silence", 1),
     "no_audio": ("silence", 0),
@@ -263,7 +267,7 @@ async def test_realtime_faults(kind: FaultKind, openai_service: OpenAIService) -
     done = [event["response"]["status"] for event in events if event["type"] == "response.done"]
     broken = {"never_answers", "dies_before", "dies_midway", "stalls"}
     ended = [] if kind in broken or "error" in types else ["completed"]
-    assert done == (["failed"] if kind == "response_failed" else ended)
+    assert done == (["failed"] if kind in ("response_failed", "fails_midway") else ended)
     assert ("response.output_text.delta" in types) == (kind == "text_only")
 
 
@@ -340,3 +344,18 @@ async def test_transcripts_come_in_order(openai_service: OpenAIService) -> None:
                 texts.append((await answer.json())["text"])
     assert texts == ["One", "Two", "Two"]
     assert openai_service.http.journal.of("stt")[0].event["model"] == "whisper-1"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("gap: 2.0", "gpa: 2.0"), ("gap: 2.0", ""), ("start", "strat"), ("refuse", "refused")],
+)
+def test_the_fault_matrix_is_read_strictly(tmp_path: Path, right: str, wrong: str) -> None:
+    row = "start: {faults: {refuse: {reason: x, gap: 2.0}}}"
+    file = tmp_path / "one.yaml"
+    head = "side: realtime\nagent: spoken\nheard: pipeline\nmoments:\n  "
+    file.write_text(head + row)
+    assert [str(one) for one in rows(tmp_path)] == ["one start refuse"]
+    file.write_text(head + row.replace(right, wrong))
+    with pytest.raises((TypeError, AssertionError)):
+        rows(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,8 +22,42 @@ if TYPE_CHECKING:
     from rig.livekit_server import LiveKitServer
     from rig.openai_service import OpenAIService
 
+COLUMNS = ("case", "heard", "gap", "bar", "outcome")
 AGENTS = Path(__file__).with_name("agents")
 Dial = Callable[..., Awaitable["Caller"]]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what callers heard; keep it as Markdown in the file that `FAULT_REPORT` names."""
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.getreports(kind)]
+    measured = [dict(one.user_properties) | {"outcome": one.outcome} for one in reports]
+    lines = [[str(one.get(name, "")) for name in COLUMNS] for one in measured if "case" in one]
+    if not lines:
+        return
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *lines, strict=True)]
+    rule = ["-" * width for width in widths]
+    padded = [
+        "| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in (COLUMNS, rule, *lines)
+    ]
+    terminalreporter.section("what callers heard, seconds of silence")
+    for line in padded:
+        terminalreporter.write_line(line)
+    if name := os.environ.get("FAULT_REPORT"):
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(padded) + "\n", "utf-8")
+
+
+@pytest.fixture
+def report(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Set columns of the test's line in the report."""
+
+    def set_(**columns: object) -> None:
+        for name, value in columns.items():
+            assert name in COLUMNS
+            record_property(name, str(value))
+
+    return set_
 
 
 @pytest.fixture(scope="module")

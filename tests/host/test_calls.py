@@ -233,7 +233,7 @@ async def test_a_call_that_no_backend_can_take_ends_with_a_sentence(dial: Dial, 
     await one.wait_happening("disconnected", within=15)
     assert one.spans[-1].end - one.spans[0].start > 4
     await host.wait_log("no backend can be built", level="ERROR", room=one.room.name)
-    await host.wait_log("call ended", room=one.room.name)
+    await host.wait_log("call ended", room=one.room.name, reason="no backend can be built")
 
 
 async def test_an_announcement_is_heard_before_the_call_ends(dial: Dial, host: Host) -> None:
@@ -241,7 +241,7 @@ async def test_an_announcement_is_heard_before_the_call_ends(dial: Dial, host: H
     heard = await one.wait_heard(PIPELINE)
     await one.wait_happening("disconnected")
     assert heard.seconds == pytest.approx(0.06 * len("Harbour Dental is closed today."), abs=0.4)
-    await host.wait_log("call ended", room=one.room.name)
+    await host.wait_log("call ended", room=one.room.name, reason="announced")
 
 
 async def test_a_backend_that_fails_ends_the_call(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,6 +47,8 @@ class ReadTimeout(Exception):  # noqa: N818 - the name is what tells
         (caused(APIConnectionError(), TimeoutError()), "timeout"),
         (caused(APIConnectionError(), ConnectionRefusedError()), "unreachable"),
         (caused(APIConnectionError(), ReadTimeout()), "timeout"),
+        (caused(APIConnectionError(), socket.gaierror()), "no_such_host"),
+        (caused(APIConnectionError(), ssl.SSLCertVerificationError()), "certificate"),
         (APIConnectionError(), "connection_lost"),
         (caused(ValueError("x"), APIStatusError("no", status_code=403)), "forbidden"),
     ],

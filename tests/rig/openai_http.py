@@ -151,6 +151,7 @@ class OpenAIHTTP:
         number = self._requests[request.path]
         self._requests[request.path] += 1
         event = {"type": endpoint or request.path, "model": model, "key_ok": right, "body": asked}
+        event["port"] = port_of(request)
         self.journal.write(number, event)
         fault = self._fault(endpoint, model, number) if right else HTTPFault("401")
         if fault and fault.kind in ERRORS:
@@ -231,6 +232,12 @@ class OpenAIHTTP:
                 chunks = [await answer.read()]
             kind = {"Content-Type": answer.headers.get("Content-Type", "application/json")}
             return await _stream(request, answer.status, kind, chunks, fault)
+
+
+def port_of(request: web.Request) -> int:
+    """Return the client's port: one a connection."""
+    peer = request.transport and request.transport.get_extra_info("peername")
+    return peer[1] if peer else 0
 
 
 def _answer(match: dict[str, Any], text: str, first_token: float = 0.0) -> dict[str, Any]:

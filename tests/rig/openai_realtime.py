@@ -15,6 +15,7 @@ from typing import Literal
 from aiohttp import web
 
 from .journal import Journal
+from .openai_http import port_of
 from .realtime_connection import Connection
 from .script import Call, Reply, Script, Tone, Turn
 
@@ -25,21 +26,23 @@ FaultKind = Literal[
     "invalid_api_key", "insufficient_quota", "model_not_found",
     # at an answer
     "never_answers", "dies_before", "dies_midway", "dies_after", "stalls", "response_failed",
-    "slow", "no_audio", "empty", "text_only",
+    "fails_midway", "slow", "no_audio", "empty", "text_only",
     # at any time
-    "dies_idle",
+    "dies_idle", "black_hole",
 ]  # fmt: skip
 AT_HANDSHAKE = ("refuse", "handshake_hangs", "401", "403", "404", "429", "500")
 ONCE_ACCEPTED = ("invalid_api_key", "insufficient_quota", "model_not_found")
-WITHOUT_ANSWER = (*AT_HANDSHAKE, *ONCE_ACCEPTED, "dies_idle")
+WHILE_IDLE = ("dies_idle", "black_hole")
+WITHOUT_ANSWER = (*AT_HANDSHAKE, *ONCE_ACCEPTED, *WHILE_IDLE)
 
 
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong, from the n-th answer and n-th connection of a model on.
 
-    `after` is seconds: of audio before `dies_midway` and `stalls`, of waiting before the answer
-    of `slow`, of idleness before `dies_idle`. `code` is the error code of `response_failed`.
+    `after` is seconds: of audio before `dies_midway`, `stalls` and `fails_midway`, of waiting
+    before the answer of `slow`, of idleness before `dies_idle` and `black_hole`, which swallows
+    everything on a socket that stays open. `code` is the error code of a failed response.
     """
 
     kind: FaultKind
@@ -125,6 +128,10 @@ class RealtimeSimulator:
                 return fault
         return None
 
+    def fault_while_idle(self, model: str, connection: int) -> Fault | None:
+        """Return the fault that befalls a connection on which nothing happens."""
+        return self.fault_at(WHILE_IDLE, model, connection)
+
     def fault_once_accepted(self, model: str, connection: int) -> Fault | None:
         """Return the fault that ends a connection as soon as it is accepted."""
         return self.fault_at(ONCE_ACCEPTED, model, connection)
@@ -138,6 +145,7 @@ class RealtimeSimulator:
         self._connections[model] += 1
         total = self._connections.total()
         connecting = {"type": "connecting", "model": model, "key": bool(key), "key_ok": right}
+        connecting["port"] = port_of(request)
         self.journal.write(total, connecting)
         fault = self.fault_at(AT_HANDSHAKE, model, number)
         kind = fault.kind if fault else None if right else "401"

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 
 
+MIDWAY = ("dies_midway", "stalls", "fails_midway")
+
+
+class FailedError(Exception):
+    """The answer under way fails, and is told so."""
+
+
 class Connection:
     """One WebSocket: a session, its conversation, at most one answer under way."""
 
@@ -43,6 +50,7 @@ class Connection:
         self.answer: asyncio.Task[None] | None = None
         self.utterance = ""
         self.used = time.monotonic()
+        self._swallows = False
 
     async def run(self) -> None:
         """Serve until either side closes."""
@@ -76,8 +84,16 @@ class Connection:
         if self.request.transport:
             self.request.transport.abort()
 
+    def swallow(self) -> None:
+        """Take and give nothing any more, not even a pong, on a connection that stays open."""
+        self._swallows = True
+        if isinstance(self.request.transport, asyncio.Transport):
+            self.request.transport.pause_reading()
+
     async def send(self, type_: str, **fields: Any) -> None:
         """Send an event; a socket that is gone is no error here."""
+        if self._swallows:
+            return
         event = {"type": type_, "event_id": self.simulator.new_id("event"), **fields}
         with contextlib.suppress(ConnectionError):
             await self.socket.send_json(event)
@@ -180,9 +196,10 @@ class Connection:
 
     async def _die_idle(self) -> None:
         while True:
-            fault = self.simulator.fault_at(("dies_idle",), self.model, self.number)
+            fault = self.simulator.fault_while_idle(self.model, self.number)
             if fault and not self._answering and time.monotonic() - self.used > fault.after:
-                self.die()
+                self._note("broken_off", fault=fault.kind)
+                self.die() if fault.kind == "dies_idle" else self.swallow()
                 return
             await asyncio.sleep(0.02)
 
@@ -222,30 +239,34 @@ class Connection:
         await self.send("response.created", response=response)
         try:
             await asyncio.sleep(fault.after if fault and kind == "slow" else self.simulator.latency)
-            if fault and kind == "response_failed":
-                error = {"type": "server_error", "code": fault.code, "message": "it failed"}
-                details = {"type": "failed", "error": error}
-                response |= {"status": "failed", "status_details": details}
-            else:
-                if kind != "empty":
-                    await self._compose(response, wanted, fault)
-                response["status"] = "completed"
+            if kind == "response_failed":
+                raise FailedError
+            if kind != "empty":
+                await self._compose(response, wanted, fault)
+            response["status"] = "completed"
+        except FailedError:
+            code = fault.code if fault else ""
+            error = {"type": "server_error", "code": code, "message": "it failed"}
+            details = {"type": "failed", "error": error}
+            await self._give_up(response, "failed", details)
         except asyncio.CancelledError as cancelled:
             if kind == "stalls":
                 return
-            for item in response["output"]:
-                item["status"] = "incomplete"
-                fields = {"response_id": response["id"], "output_index": 0, "item": item}
-                await self.send("response.output_item.done", **fields)
             reason = str(cancelled.args[0]) if cancelled.args else "client_cancelled"
-            details = {"type": "cancelled", "reason": reason}
-            response |= {"status": "cancelled", "status_details": details}
+            await self._give_up(response, "cancelled", {"type": "cancelled", "reason": reason})
         usage = {"total_tokens": 20, "input_tokens": 10, "output_tokens": 10}
         self.used = time.monotonic()
         self._note("answered", status=response["status"])
         await self.send("response.done", response={**response, "usage": usage})
         if kind == "dies_after":
             self.die()
+
+    async def _give_up(self, response: Event, status: str, details: Event) -> None:
+        for item in response["output"]:
+            item["status"] = "incomplete"
+            fields = {"response_id": response["id"], "output_index": 0, "item": item}
+            await self.send("response.output_item.done", **fields)
+        response |= {"status": status, "status_details": details}
 
     async def _compose(self, response: Event, wanted: Event, fault: Fault | None) -> None:
         reply = self._reply(wanted)
@@ -289,13 +310,13 @@ class Connection:
             if word is not None:
                 await self.send(f"{stem}.delta", **head, delta=word)
             if chunk is not None:
-                if fault and kind in ("dies_midway", "stalls") and sent >= fault.after:
+                if fault and kind in MIDWAY and sent >= fault.after:
                     await self._break_off(kind)
                 encoded = base64.b64encode(chunk).decode()
                 await self.send("response.output_audio.delta", **head, delta=encoded)
                 sent += len(chunk) / 2 / sound.RATE
                 await asyncio.sleep(len(chunk) / 2 / sound.RATE / self.simulator.pace)
-        if fault and kind in ("dies_midway", "stalls"):
+        if kind in MIDWAY:
             await self._break_off(kind)
         if not text_only:
             await self.send("response.output_audio.done", **head)
@@ -305,6 +326,8 @@ class Connection:
 
     async def _break_off(self, kind: str) -> None:
         self._note("broken_off", fault=kind)
+        if kind == "fails_midway":
+            raise FailedError
         if kind == "dies_midway":
             self.die()
         await asyncio.Event().wait()

@@ -96,9 +96,11 @@ class Announcements:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def find(self, take: Take) -> Path | None:
-        """Return the recording of a take; None if it has not been made."""
+        """Return the recording of a take; None if it has not been made, or is damaged."""
         path = self._path(take)
-        return path if path.is_file() else None
+        with suppress(OSError, EOFError, wave.Error), wave.open(str(path)) as sound:
+            return path if sound.getnframes() else None
+        return None
 
     def best(self, wanted: Announcement) -> tuple[Take, Path] | None:
         """Return the best take that has been made, and its recording."""

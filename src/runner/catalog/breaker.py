@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
@@ -25,6 +25,8 @@ _IN_A_ROW, _WITHIN = 3, 60.0
 _FIRST, _LONGEST = 5.0, 300.0
 #: Seconds after which calls try a backend again that nobody has probed in time.
 _GRACE = 10.0
+#: A probe takes less; if its host has ended meanwhile, another one probes after so many seconds.
+_PROBE = 20.0
 #: What was learnt so many seconds ago counts no more.
 _FORGET = 600.0
 
@@ -109,8 +111,7 @@ class History:
 class Breakers:
     """The histories below one state folder, by `identity`; shared by all processes.
 
-    Two processes that write at once may lose one failure of one of them. A folder that cannot be
-    read or written means that nothing is known, and costs no call.
+    A folder that cannot be read or written means that nothing is known, and costs no call.
     """
 
     state: Path
@@ -131,25 +132,40 @@ class Breakers:
         """Return how the breaker of `backend` is open; None if it is closed."""
         return self._read(backend).opened(_time(now))
 
-    def due(self, backend: Backend, now: float | None = None) -> bool:
-        """Tell whether `backend` is open, and to be probed."""
-        return self._read(backend).due(_time(now))
+    def claim(self, backend: Backend, now: float | None = None) -> bool:
+        """Tell whether the caller is to probe `backend`; then it is not due to any other host.
+
+        Two probes that fail at once would count twice, and keep it open for longer.
+        """
+        now = _time(now)
+
+        def put_off(known: History) -> History:
+            return replace(known, probe_at=now + _PROBE) if known.due(now) else known
+
+        before, _ = self._change(backend, put_off)
+        return before.due(now)
 
     def failed(self, backend: Backend, reason: str, now: float | None = None) -> Open | None:
         """Note that a call has left `backend`; return how it is open, if it is now and was not."""
-        before, now = self._read(backend), _time(now)
-        after = before.after_failure(reason, now)
-        self._write(backend, after)
+        now = _time(now)
+        before, after = self._change(backend, lambda known: known.after_failure(reason, now))
         return None if before.opened(now) else after.opened(now)
 
     def succeeded(self, backend: Backend) -> None:
         """Note that `backend` has answered a call: whatever was known counts no more."""
-        with suppress(OSError):
-            self._path(backend).unlink()
+        if self._path(backend).exists():
+            self._change(backend, lambda _: History())
 
     def probed(self, backend: Backend, reason: str | None, now: float | None = None) -> None:
         """Note that a probe of `backend` failed for a `reason`, or, with None, succeeded."""
-        self._write(backend, self._read(backend).after_probe(reason, _time(now)))
+        self._change(backend, lambda known: known.after_probe(reason, _time(now)))
+
+    def remove_older(self, seconds: float) -> None:
+        """Remove what was last learnt so long ago: of keys and addresses that nobody uses now.
+
+        An open backend is written anew with every probe.
+        """
+        files.remove_older((self.state / "backends").glob("*"), seconds)
 
     def _path(self, backend: Backend) -> Path:
         return self.state / "backends" / f"{identity(backend, self.environment)}.json"
@@ -161,11 +177,23 @@ class Breakers:
             return History(**fields | {"failures": tuple(fields["failures"]), "open": opened})
         return History()
 
+    def _change(
+        self, backend: Backend, change: Callable[[History], History]
+    ) -> tuple[History, History]:
+        """Change what is known of `backend`; return what it was and what it is."""
+        if parts(backend):
+            with suppress(OSError), files.locked(files.folder(self.state, "backends")):
+                before = self._read(backend)
+                after = change(before)
+                self._write(backend, after)
+                return before, after
+        before = self._read(backend)
+        return before, change(before)
+
     def _write(self, backend: Backend, history: History) -> None:
-        if not parts(backend):
-            return
-        with suppress(OSError):
-            files.folder(self.state, "backends")
+        if history == History():
+            self._path(backend).unlink(missing_ok=True)
+        else:
             files.replace(self._path(backend), json.dumps(asdict(history)))
 
 

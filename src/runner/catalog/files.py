@@ -1,7 +1,9 @@
 """Files of the state folder, which many processes share: always whole, for their owner alone."""
 
+import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -22,6 +24,33 @@ def folder(state: Path, name: str) -> Path:
     made = state / name
     made.mkdir(mode=0o700, exist_ok=True)
     return made
+
+
+@contextmanager
+def locked(made: Path) -> Iterator[None]:
+    """Keep other processes from the files of one folder, for as long as a change takes.
+
+    Raises:
+        OSError: it cannot be locked.
+    """
+    descriptor = os.open(made, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_older(paths: Iterable[Path], seconds: float) -> list[Path]:
+    """Remove the files that were last written so long ago; return those that were removed."""
+    latest = time.time() - seconds
+    removed = []
+    for path in paths:
+        with suppress(OSError):
+            if path.stat().st_mtime < latest:
+                path.unlink()
+                removed.append(path)
+    return removed
 
 
 def replace(path: Path, content: str | bytes, *, durable: bool = False) -> None:

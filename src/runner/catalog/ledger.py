@@ -51,7 +51,7 @@ class Ledger:
         Raises:
             LedgerError: it is damaged, or of another version.
         """
-        return _read(self._path) if self._path.exists() else {}
+        return _read(self._path)[1] if self._path.exists() else {}
 
     def write(self, entries: Mapping[str, Entry]) -> None:
         """Remember these entries and no others, over a power cut too.
@@ -90,17 +90,28 @@ def revisions(state: Path) -> Iterator[tuple[str, str]]:
         LedgerError: one of them cannot be read.
     """
     for path in (state / _FOLDER).glob("*.json"):
-        for entry in _read(path).values():
+        for entry in _read(path)[1].values():
             if entry.digest:
                 yield entry.id, entry.digest
 
 
-def _read(path: Path) -> dict[str, Entry]:
+def remembered(state: Path) -> dict[str, dict[str, Entry]]:
+    """Return the entries of every agents folder that a state folder knows, by its path.
+
+    Raises:
+        LedgerError: one of them cannot be read.
+    """
+    return dict(_read(path) for path in sorted((state / _FOLDER).glob("*.json")))
+
+
+def _read(path: Path) -> tuple[str, dict[str, Entry]]:
+    """Return the folder that a ledger is of, and its entries."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != _VERSION:
             raise LedgerError(f"{path} was written by another version of voice-runner")
-        return {name: Entry(**entry) for name, entry in content["agents"].items()}
+        entries = {name: Entry(**entry) for name, entry in content["agents"].items()}
+        return content["folder"], entries
     except OSError as error:
         raise LedgerError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:

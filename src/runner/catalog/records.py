@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -154,6 +154,16 @@ class Records:
         """Return the files of all records, the call that began first at the top."""
         return sorted(path for path in self._folder.glob("*.json") if path.name[0] != ".")
 
+    def running(self) -> list[CallRecord]:
+        """Return the records of the calls that are on, of whatever process, in their order."""
+        alive = time.time() - _DEAD
+        found = []
+        for path in self.paths():
+            with suppress(OSError, RecordError):
+                if path.stat().st_mtime > alive and not (record := self.read(path)).ended:
+                    found.append(record)
+        return found
+
     def read(self, path: Path) -> CallRecord:
         """Read one record.
 
@@ -192,26 +202,11 @@ class Records:
             return "cut off"
         return "running" if age < _DEAD else "cut off"
 
-    def running(self) -> Iterator[CallRecord]:
-        """Yield the record of every call that goes on."""
-        for path in self.paths():
-            with suppress(OSError, RecordError):
-                # Only a record that is young is worth its reading.
-                if time.time() - path.stat().st_mtime < _DEAD:
-                    record = self.read(path)
-                    if self.ending(path, record) == "running":
-                        yield record
-
     def remove_older(self, seconds: float) -> int:
         """Remove the records that were last written so long ago; return how many were removed."""
-        latest = time.time() - max(seconds, _DEAD)
-        removed = 0
-        for path in [*self._folder.glob("*.json"), *self._folder.glob(".*")]:
-            with suppress(OSError):
-                if path.stat().st_mtime < latest:
-                    path.unlink()
-                    removed += path.name[0] != "."
-        return removed
+        found = [*self._folder.glob("*.json"), *self._folder.glob(".*")]
+        removed = files.remove_older(found, max(seconds, _DEAD))
+        return sum(path.name[0] != "." for path in removed)
 
     @property
     def _folder(self) -> Path:

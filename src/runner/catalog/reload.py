@@ -76,6 +76,11 @@ class Reload:
         self._remember()
         attempt.tell_last_good(self.serving)
 
+    @property
+    def folder(self) -> Path:
+        """The agents folder."""
+        return self._folder
+
     async def run(self) -> None:
         """Take over what changes on disk; return only when cancelled."""
         async for _ in Watch(self._folder, poll=self._poll).changes(self._patience):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,14 +39,7 @@ class LastAnswers:
 
     def remove_older(self, seconds: float) -> int:
         """Remove what was not good again for so long; return how many answers were removed."""
-        latest = time.time() - seconds
-        removed = 0
-        for path in self._folder.glob("*"):
-            with suppress(OSError):
-                if path.stat().st_mtime < latest:
-                    path.unlink()
-                    removed += 1
-        return removed
+        return len(files.remove_older(self._folder.glob("*"), seconds))
 
     @property
     def _folder(self) -> Path:

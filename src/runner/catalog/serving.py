@@ -1,13 +1,15 @@
 """How every agent file stands at one moment: what serves, since when, and what was refused."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from runner.catalog.catalog import Catalog
 from runner.definition.diagnostics import Diagnostic
 
 Outcome = Literal["applied", "unchanged", "rejected"]
+#: An agent file serves as it is; or its last good revision does; or it was never good.
+State = Literal["serving", "last_good", "broken"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,18 @@ class Standing:
     digest: str | None = None
     since: float | None = None
     rejected: Rejected | None = None
+
+    @property
+    def state(self) -> State:
+        """What of the file serves."""
+        return state(self.digest, self.rejected)
+
+
+def state(digest: str | None, rejected: object) -> State:
+    """Return what of a file serves: by the revision that does, and whether the file is refused."""
+    if digest is None:
+        return "broken"
+    return "serving" if rejected is None else "last_good"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,19 +79,3 @@ class Serving:
     catalog: Catalog
     agents: Mapping[str, Standing] = field(default_factory=dict)
     last: Reloaded | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the standings and the last attempt as plain values; no prompt is among them."""
-        return {
-            "agents": [_plain(standing) for standing in self.agents.values()],
-            "last": self.last and asdict(self.last),
-        }
-
-
-def _plain(standing: Standing) -> dict[str, Any]:
-    fields = asdict(standing)
-    if standing.rejected:
-        # The source line may be a prompt's.
-        for finding in fields["rejected"]["diagnostics"]:
-            del finding["excerpt"]
-    return fields

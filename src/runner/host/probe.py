@@ -51,7 +51,7 @@ class Prober:
         """Probe what is due now, all at once, and log what has changed since the last look."""
         listed = self._listed()
         self._tell(listed)
-        due = [backend for backend in listed.values() if self._is_due(backend)]
+        due = [backend for backend in listed.values() if self._claims(backend)]
         if due:
             async with aiohttp.ClientSession(trust_env=True) as http:
                 service = Service(http, self._breakers.environment, (), _LIMIT)
@@ -69,10 +69,10 @@ class Prober:
                 self._distinct.setdefault(same, backend)
         return self._distinct
 
-    def _is_due(self, backend: Backend) -> bool:
+    def _claims(self, backend: Backend) -> bool:
         # Without its key no call can use it, and neither can a probe.
         has_keys = all(map(self._breakers.environment.get, key_variables(backend)))
-        return has_keys and self._breakers.due(backend, self._clock())
+        return has_keys and self._breakers.claim(backend, self._clock())
 
     async def _probe(self, backend: Backend, service: Service) -> None:
         outcomes = [outcome async for outcome in TRIES[backend.kind](backend, service)]

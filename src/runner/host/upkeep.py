@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from runner.catalog import ledger
+from runner.catalog.breaker import Breakers
 from runner.catalog.records import Records
 from runner.catalog.reload import Reload
 from runner.catalog.remote import LastAnswers
@@ -32,6 +33,13 @@ async def keep_answers(answers: LastAnswers) -> None:
     while True:
         if await asyncio.to_thread(answers.remove_older, _ANSWERS_KEPT):
             _log.info("old answers removed")
+        await asyncio.sleep(_DAY)
+
+
+async def keep_breakers(breakers: Breakers) -> None:
+    """Remove what was learnt of backends that nobody uses any more, now and once a day."""
+    while True:
+        await asyncio.to_thread(breakers.remove_older, _DAY)
         await asyncio.sleep(_DAY)
 
 

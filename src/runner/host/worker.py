@@ -1,48 +1,39 @@
 """The host: registers with LiveKit, says which agent answers a room, and drains at the end."""
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from livekit.agents import AgentServer, JobRequest
+from livekit.protocol.agent import Job
 
 from runner.catalog import stamp
-from runner.catalog.announcements import Announcements
-from runner.catalog.breaker import Breakers
 from runner.catalog.catalog import NoRoute, RoomRequest, Route
-from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
+from runner.catalog.records import Records
 from runner.catalog.reload import Reload
-from runner.catalog.remote import LastAnswers
-from runner.catalog.store import STATE_VARIABLE, Store
-from runner.definition.spec import AgentSpec, Backend
+from runner.catalog.store import Store
 from runner.errors import RunnerError
-from runner.host import access, job, upkeep
+from runner.host import access, chores, job
 from runner.host.access import Access
-from runner.host.announcements import Announcer
-from runner.host.probe import Prober
+from runner.host.again import Again
+from runner.host.recording import Recording
+from runner.host.status import Status, served
 
 _log = logging.getLogger(__name__)
 
 _INTERRUPTED = 130
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """What of the calls is kept: for how many days, and whether with what was said."""
-
-    days: float = 30.0
-    transcripts: bool = False
-
-
 class Worker:
     """Serves on LiveKit what `agents` holds at each moment.
 
-    `drain` is how long running calls may take to end by themselves, in seconds.
+    `drain` is how long running calls may take to end by themselves, in seconds; `status_port` is
+    where the status is told, 0 for any free port.
     """
 
     def __init__(
@@ -53,17 +44,17 @@ class Worker:
         *,
         name: str = "",
         drain: float,
-        recording: Recording = Recording(),
+        status_port: int = 0,
+        recording: Recording,
     ) -> None:
         self._agents = agents
         self._livekit = livekit
         self._drain = drain
         self._recording = recording
         self._store = store
+        self._status_port = status_port
         self._stop = asyncio.Event()
-        # The job processes inherit both.
-        os.environ[STATE_VARIABLE] = str(store.state.resolve())
-        os.environ[TRANSCRIPTS_VARIABLE] = "1" if recording.transcripts else "0"
+        recording.export(store.state)
         # LiveKit's own ways to name a worker, which would silence automatic dispatch unseen.
         for variable in ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE"):
             os.environ.pop(variable, None)
@@ -82,16 +73,21 @@ class Worker:
             preload_modules=job.PRELOAD,
         )
         self._server.rtc_session(job.answer, agent_name=name, on_request=self._on_request)
+        self._again = Again(livekit, Records(store.state), self._running)
         self._server.on("worker_registered", self._on_registered)
 
     async def run(self) -> None:
         """Serve until a signal asks to stop, then let running calls end.
 
         Raises:
-            RunnerError: LiveKit cannot be reached, or refuses the key.
+            RunnerError: LiveKit cannot be reached, or refuses the key; the port is taken.
         """
         await access.check(self._livekit)
-        async with self._background():
+        # What is there by now stays; going through it again and again would stop the host for 0.15 s.
+        gc.collect()
+        gc.freeze()
+        background = chores.done(self._agents, self._store, keep_calls=self._recording.days)
+        async with background, served(self._status(), self._status_port):
             await self._serve()
 
     async def _serve(self) -> None:
@@ -119,10 +115,13 @@ class Worker:
         if route.ignored:
             ignored = "; ".join(route.ignored)
             _log.warning("ignored what came with the job", extra=fields | {"ignored": ignored})
+        offered = Job()
+        offered.CopyFrom(request.job)
         # The job process gets this very message; what `accept` is given only reaches the room.
         request.job.attributes.update(stamp.attributes(route))
         _log.info("job accepted", extra=fields | {"because": route.because})
         await request.accept(name=name, attributes=stamp.public(route))
+        self._again.watch(offered, decided=isinstance(route, Route))
 
     def _on_registered(self, worker: str, _: object) -> None:
         _log.info("registered worker", extra={"worker": worker, "url": self._livekit.url})
@@ -137,28 +136,13 @@ class Worker:
             _log.warning("ending calls", extra={"calls": len(self._server.active_jobs)})
         await self._server.aclose()
 
-    def _backends(self) -> Sequence[Backend]:
-        return [backend for spec in self._specs().values() for backend in spec.backends]
+    def _running(self) -> set[str]:
+        return {running.job.id for running in self._server.active_jobs}
 
-    def _specs(self) -> Mapping[str, AgentSpec]:
-        return self._agents.serving.catalog.specs
-
-    @asynccontextmanager
-    async def _background(self) -> AsyncIterator[None]:
-        work = (
-            self._agents.run(),
-            upkeep.keep_snapshots(self._agents, self._store),
-            upkeep.keep_records(Records(self._store.state), self._recording.days),
-            upkeep.keep_answers(LastAnswers(self._store.state)),
-            Prober(Breakers(self._store.state), self._backends).run(),
-            Announcer(Announcements(self._store.state), self._specs).run(),
+    def _status(self) -> Status:
+        return Status(
+            agents=self._agents, server=self._server, state=self._store.state, url=self._livekit.url
         )
-        tasks = [asyncio.create_task(one) for one in work]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -1,5 +1,7 @@
 """Why a backend failed, in a word: the same for calls, probes, the log and the record."""
 
+import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,7 +29,9 @@ _BY_STATUS: Mapping[int, str] = {
 _BY_ERROR: Mapping[type[BaseException], str] = {
     TimeoutError: TIMEOUT,
     aiohttp.ClientConnectorDNSError: "no_such_host",
+    socket.gaierror: "no_such_host",
     aiohttp.ClientSSLError: "certificate",
+    ssl.SSLError: "certificate",
     aiohttp.ClientConnectorError: "unreachable",
     ConnectionRefusedError: "unreachable",
     aiohttp.InvalidURL: "bad_address",

@@ -33,14 +33,16 @@ async def hold(spec: AgentSpec, said: AsyncIterator[str], screen: Screen) -> Non
     line = TextLine(f"chat-{uuid.uuid4().hex[:12]}", screen, greets=greets)
     async with http_context.open():
         call = await begin(line, spec, {}, "chat", [_Spectator(screen)])
-        await call.run()
-        await line.settled()
-        async for text in said:
-            if not line.over.is_set():
-                await line.say(text)
-            if line.over.is_set():
-                break
-        await line.end()
+        try:
+            await call.run()
+            await line.settled()
+            async for text in said:
+                if not line.over.is_set():
+                    await line.say(text)
+                if line.over.is_set():
+                    break
+        finally:
+            await line.end()
 
 
 class _Spectator(Observer):

@@ -1,6 +1,5 @@
 """Which agent a job is for: the one that the host chose, or by the number that was called."""
 
-import asyncio
 import logging
 
 from livekit import rtc
@@ -16,9 +15,6 @@ _log = logging.getLogger(__name__)
 
 #: LiveKit's attribute with our side's number of a phone call; `sip.phoneNumber` is the caller's.
 _CALLED = "sip.trunkPhoneNumber"
-
-# Keeps what nobody waits for from the garbage collector.
-_introductions: set[asyncio.Task[None]] = set()
 
 
 async def route(ctx: JobContext) -> Route | None:
@@ -59,7 +55,9 @@ async def _by_number(ctx: JobContext, left: ByNumber) -> Route | None:
         ignored = "; ".join(chosen.ignored)
         _log.warning("ignored what came with the job", extra=fields | {"ignored": ignored})
     _log.info("agent chosen", extra=fields | {"because": chosen.because})
-    _introduce(ctx, chosen)
+    # The host could not when it accepted the job. Not later: what the session says of its state at
+    # the same moment would be lost, or this.
+    await ctx.room.local_participant.set_attributes(stamp.public(chosen))
     return chosen
 
 
@@ -68,14 +66,6 @@ def _called(caller: rtc.RemoteParticipant) -> str:
     if caller.kind != rtc.ParticipantKind.PARTICIPANT_KIND_SIP:
         return ""
     return caller.attributes.get(_CALLED, "")
-
-
-def _introduce(ctx: JobContext, chosen: Route) -> None:
-    """Let the room see what answers, which the host could not when it accepted the job."""
-    setting = ctx.room.local_participant.set_attributes(stamp.public(chosen))
-    task = asyncio.create_task(setting)
-    _introductions.add(task)
-    task.add_done_callback(_introductions.discard)
 
 
 def _snapshot(agent: str, revision: str) -> AgentSpec:

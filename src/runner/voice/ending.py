@@ -1,5 +1,6 @@
 """The ways in which a call is ended by us."""
 
+import asyncio
 import logging
 
 from livekit import api, rtc
@@ -11,8 +12,16 @@ _log = logging.getLogger(__name__)
 async def hang_up(ctx: JobContext, reason: str) -> None:
     """End the call for everybody in it: the caller hears that it is over."""
     _log.info("hanging up", extra={"reason": reason})
-    await ctx.delete_room()
+    deleting = ctx.delete_room()
+    # Now: a room that is gone ends the job as well, and knows no reason.
     ctx.shutdown(reason)
+
+    async def deleted() -> None:
+        await deleting
+
+    ctx.add_shutdown_callback(deleted)
+    # The end of the session ends its agent, who may be the one who asks for this.
+    await asyncio.shield(deleting)
 
 
 async def transfer(ctx: JobContext, number: str) -> bool:

@@ -76,10 +76,10 @@ class Failover:
         )
         session.on("close", self._on_close)
         await agent.brief(words, line)
-        self._follow(agent)
+        watch = self._follow(agent)
         await line.start(session, agent)
         self._handover.started()
-        self._lineup.prepare()
+        self._prepare(watch)
         # Not before: a session that has not started takes no other agent.
         self._go(self._run()).add_done_callback(self._on_run_done)
 
@@ -90,6 +90,10 @@ class Failover:
         self._words.caller = caller
         if self._signs.agent is not None:
             await self._signs.agent.begin()
+
+    def fail(self, reason: str) -> None:
+        """Leave the backend that carries the call, as if it had failed for this `reason`."""
+        self._signs.fail(reason)
 
     def _on_close(self, _: CloseEvent) -> None:
         self._signs.stop()
@@ -105,6 +109,7 @@ class Failover:
         _log.warning("leaving backend", extra={"backend": backend.name, "reason": failure.reason})
         self._tell_left(backend, failure.reason)
         self._lineup.failed(backend, failure.reason)
+        self._go(self._lineup.connect())
         await self._finish(failure.watch)
         if isinstance(backend, AnnouncementBackend):
             # Its sentence is over now, and it ends the call itself.
@@ -113,6 +118,9 @@ class Failover:
             if await self._enter(agent, failure):
                 return
             self._tell_left(agent.backend, NOT_ENTERED)
+            while not self._failures.empty():
+                # It may have told more of itself meanwhile.
+                self._failures.get_nowait()
         _log.error("no backend can carry the call")
         self._ending = set(self._tasks)
         await self._end()
@@ -152,13 +160,22 @@ class Failover:
         if not agent.entered.is_set():
             return False
         self._report(agent.backend, failure)
-        self._lineup.prepare()
+        self._prepare(watch)
         if self._handover.replay(failure.time):
             watch.expect()
         elif agent.opening is Opening.LISTEN:
             return True
         self._go(self._report_gap(agent.backend, watch, failure.watch.silent_since))
         return True
+
+    def _prepare(self, watch: Watch) -> None:
+        self._lineup.prepare()
+        self._go(self._connect_next(watch))
+
+    async def _connect_next(self, watch: Watch) -> None:
+        # Not before: now the caller waits for the present one.
+        await watch.first_sound()
+        await self._lineup.connect()
 
     def _follow(self, agent: BackendAgent) -> Watch:
         # The last backend of a list is given more time with every try.

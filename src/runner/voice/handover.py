@@ -39,9 +39,9 @@ class Handover:
             self._session.input.audio = self._recall
 
     def answered(self) -> None:
-        """Take note that the caller heard an answer."""
+        """Take note that the caller heard an answer, or the part before they spoke themselves."""
         self.heard = True
-        self._speaks_since = None
+        self._understood()
 
     def forget(self, messages: set[str]) -> None:
         """Leave out what was generated and never heard."""

@@ -38,6 +38,11 @@ class Lineup:
         while self._ready is None and self._left:
             self._ready = self._built(self._left.pop(0))
 
+    async def connect(self) -> None:
+        """Let the backend that is built open its connections."""
+        if self._ready is not None:
+            await self._ready.connect()
+
     def take(self) -> BackendAgent | None:
         """Return the next backend, None at the end of the list."""
         self.prepare()

@@ -86,6 +86,10 @@ class Signs:
         self.agent = None
         self._watch.close()
 
+    def fail(self, reason: str) -> None:
+        """Let the backend that is followed have failed for a `reason` that no event tells."""
+        self._fail(self.agent, reason)
+
     async def tools_over(self) -> None:
         """Wait until no tool runs."""
         await self._no_tools.wait()
@@ -153,13 +157,19 @@ class Signs:
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
             self._talked_over = self._session.agent_state == "speaking"
-            self._watch.settle()
+            if not self._must_go_on():
+                self._watch.settle()
             self._watch.hold("caller")
         elif event.old_state == "speaking":
             agent = self.agent
             if agent is not None and agent.answers_silence and not self._was_ignored():
                 self._watch.expect()
             self._watch.release("caller")
+
+    def _must_go_on(self) -> bool:
+        """Tell whether an answer is owed whatever the caller says meanwhile."""
+        speech = self.speech
+        return speech is not None and not speech.done() and not speech.allow_interruptions
 
     def _was_ignored(self) -> bool:
         """Tell whether LiveKit kept from the backend what the caller said over its speech."""

@@ -6,18 +6,25 @@ Each of these would otherwise hold up the event loop of every call, while its ca
 from collections.abc import Iterator
 
 import anyio
-import livekit.agents.llm.async_toolset  # noqa: F401
+import livekit.agents.llm.async_toolset
+import livekit.agents.voice.report  # noqa: F401
+import numpy.fft  # noqa: F401
+import openai.lib.streaming.chat
+import openai.resources.audio.audio
 import openai.resources.audio.speech
 import openai.resources.audio.transcriptions
-import openai.resources.chat.completions
+import openai.resources.chat.chat
+import openai.resources.chat.completions.completions
 import openai.resources.models
 import openai.types.realtime  # noqa: F401
 from livekit import local_inference
+from livekit.agents.tokenize import basic
 from livekit.agents.utils import http_context
 from pydantic import BaseModel
 
 import runner.voice.call  # noqa: F401
 from runner.definition.sandbox import Sandbox
+from runner.voice.backends.clients import client
 
 _EXCHANGED = ("openai.types.realtime", "openai.types.chat", "livekit.agents.")
 
@@ -45,5 +52,9 @@ _build_messages()
 local_inference.init_vad()
 # The back end for asyncio is loaded, too.
 anyio.run(_open_http_session)
+# The first one takes longest.
+client("http://127.0.0.1", None)
+# Reads the patterns by which captions keep pace with the voice.
+basic.hyphenate_word("appointment")
 # Compiles what Jinja reads templates with.
 Sandbox(lambda _: None).render("{{ now }}", {"now": ""})

@@ -64,6 +64,9 @@ class BackendAgent(Agent):
         if (instructions := words.instructions()) != self.instructions:
             await self.update_instructions(instructions)
 
+    async def connect(self) -> None:
+        """Open connections to its servers, so that it answers sooner when its turn comes."""
+
     async def on_enter(self) -> None:
         """Begin if the caller is there already."""
         self.entered.set()

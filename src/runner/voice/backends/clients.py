@@ -4,8 +4,11 @@ import os
 import ssl
 from functools import cache
 
+import httpx2
 import openai
 
+# As LiveKit's own clients: a turn of a conversation takes longer than the 5 s of httpx2.
+_KEPT = httpx2.Limits(max_connections=50, max_keepalive_connections=50, keepalive_expiry=120.0)
 # Made before the call: it would hold up the event loop for 40 ms a client.
 _TLS = ssl.create_default_context()
 
@@ -44,5 +47,5 @@ def client(base_url: str | None, key_variable: str | None) -> openai.AsyncClient
         base_url=base_url,
         # LiveKit tries again itself.
         max_retries=0,
-        http_client=openai.DefaultAsyncHttpxClient(verify=_TLS),
+        http_client=openai.DefaultAsyncHttpxClient(verify=_TLS, limits=_KEPT),
     )

@@ -5,8 +5,9 @@ import logging
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import llm
+from livekit.agents import APIError, llm
 from livekit.plugins.openai import realtime
+from openai.types.realtime import realtime_response_status
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,9 @@ class _Guard:
         session.aclose = self.aclose
 
     def _on_error(self, error: llm.RealtimeModelError) -> None:
+        if _is_failed_response(error.error):
+            # The plugin would go on, and leave the caller with half an answer or none.
+            error.recoverable = False
         if not error.recoverable:
             self._dead.set()
 
@@ -76,6 +80,11 @@ class _Guard:
         closing = asyncio.ensure_future(self._close())
         closing.add_done_callback(_closed)
         await asyncio.wait({closing}, timeout=_CLOSE)
+
+
+def _is_failed_response(error: Exception) -> bool:
+    failed = realtime_response_status.Error | None
+    return isinstance(error, APIError) and isinstance(error.body, failed)
 
 
 def _closed(closing: asyncio.Future[None]) -> None:

@@ -18,6 +18,8 @@ class PipelineAgent(BackendAgent):
     """
 
     def __init__(self, backend: PipelineBackend, spec: AgentSpec) -> None:
+        llm = _language_model(backend.llm, backend.temperature)
+        tts = text_to_speech(backend.tts, backend.voice)
         super().__init__(
             backend,
             {
@@ -26,8 +28,8 @@ class PipelineAgent(BackendAgent):
                 "temperature_sent": llm_takes_temperature(backend.llm.model),
             },
             stt=_speech_to_text(backend.stt, spec.language),
-            llm=_language_model(backend.llm, backend.temperature),
-            tts=text_to_speech(backend.tts, backend.voice),
+            llm=llm,
+            tts=tts,
             # On the agent: on the session they would silence a realtime model's own. LiveKit's
             # turn detector would wait the whole `max_endpointing_delay` when it errs.
             turn_handling={
@@ -38,6 +40,12 @@ class PipelineAgent(BackendAgent):
                 },
             },
         )
+        self._prewarmed = (llm, tts)
+
+    async def connect(self) -> None:
+        """Open connections for the model and the voice, who are asked at the same time."""
+        for part in self._prewarmed:
+            part.prewarm()
 
 
 def _speech_to_text(part: Part, language: str | None) -> openai.STT:

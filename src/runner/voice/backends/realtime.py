@@ -1,12 +1,16 @@
 """Speech to speech by the OpenAI Realtime API."""
 
+import os
+from contextlib import suppress
 from typing import Any
 
+import aiohttp
 from livekit.agents import NOT_GIVEN, APIConnectOptions, TurnHandlingOptions
+from livekit.agents.utils import http_context
 from livekit.plugins.openai import realtime
 from openai.types.realtime import AudioTranscription
 
-from runner.catalog.backends import speech_beside
+from runner.catalog.backends import address, parts, speech_beside
 from runner.definition.kinds import realtime_temperature
 from runner.definition.spec import AgentSpec, RealtimeBackend
 from runner.voice.backends.agent import BackendAgent
@@ -14,6 +18,8 @@ from runner.voice.backends.clients import api_key
 from runner.voice.backends.guard import guarded
 from runner.voice.backends.speech import text_to_speech
 
+# Seconds between two pings on a silent connection, at least.
+_SHORTEST = 2.0
 _TRANSCRIPTION = "gpt-4o-mini-transcribe"
 
 
@@ -38,9 +44,34 @@ class RealtimeAgent(BackendAgent):
         )
         # Otherwise it is LiveKit that ends the caller's turn, after a pause of its own.
         self.answers_silence = spec.turn_taking.allow_interruptions
+        self._address = address(parts(backend)[0], os.environ)
+
+    async def connect(self) -> None:
+        """Open a connection that its WebSocket will take over; whether that works or not."""
+        with suppress(aiohttp.ClientError, OSError, ValueError):
+            async with http_context.http_session().get(self._address) as answer:
+                # One that is left unread costs the connection.
+                await answer.read()
+
+
+class _Pinging:
+    """LiveKit's HTTP session; a WebSocket of it that answers no ping is lost within `patience`.
+
+    A connection that swallows everything would otherwise be silent for ever: it is the server that
+    says when its caller has spoken.
+    """
+
+    def __init__(self, patience: float) -> None:
+        # Half as long again may pass until the answer is given up. More often, a hiccup would do.
+        self._interval = max(patience / 1.5, _SHORTEST)
+
+    async def ws_connect(self, **request: Any) -> Any:
+        """Open a WebSocket."""
+        return await http_context.http_session().ws_connect(heartbeat=self._interval, **request)
 
 
 def _model(backend: RealtimeBackend, spec: AgentSpec) -> realtime.RealtimeModel:
+    pinging: Any = _Pinging(backend.first_audio_timeout)
     # No temperature: the present Realtime API takes none.
     return realtime.RealtimeModel(
         model=backend.model,
@@ -50,6 +81,7 @@ def _model(backend: RealtimeBackend, spec: AgentSpec) -> realtime.RealtimeModel:
         input_audio_transcription=_transcription(spec),
         # The plugin's own retries would go on for ever on a refused model.
         conn_options=APIConnectOptions(max_retry=0, timeout=3.0),
+        http_session=pinging,
     )
 
 

@@ -1,0 +1,80 @@
+"""A job process that dies takes its own call with it, and the caller gets another."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from typing import TYPE_CHECKING
+
+import psutil
+from rig.script import Tone
+
+from runner.catalog.records import Records
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from rig.caller import Caller
+    from rig.host import Host
+    from rig.openai_service import OpenAIService
+
+    Dial = Callable[..., Awaitable[Caller]]
+
+REALTIME = 440
+
+
+def kill_only_call(host: Host) -> None:
+    """Kill the process of the one call that is on: of all, it has the most threads."""
+    processes = psutil.Process(host.pid).children(recursive=True)
+    os.kill(max(processes, key=lambda one: one.num_threads()).pid, signal.SIGKILL)
+
+
+async def test_a_killed_call_is_answered_again_and_the_other_goes_on(
+    dial: Dial, host: Host, openai_service: OpenAIService
+) -> None:
+    openai_service.realtime.script = [Tone("Welcome.", 0.6), Tone("A story.", 8.0), Tone("Again.")]
+    crashed = await dial("front-desk")
+    await crashed.wait_heard(REALTIME)
+    await crashed.wait_silence(0.3)
+    dead = crashed.agent
+    assert dead
+    other, _ = await asyncio.gather(dial("front-desk"), asyncio.to_thread(kill_only_call, host))
+    killed = crashed.now
+    await other.wait_heard(REALTIME)
+    greeting = await crashed.wait_heard(REALTIME, after=killed)
+    await crashed.wait_happening("participant_disconnected", about=dead.identity)
+    assert greeting.start - killed < 5
+    assert [line["room"] for line in host.log if line["message"] == "asking for a new job"] == [
+        crashed.room.name
+    ]
+    await other.wait_silence(1.0)
+    assert other.heard(REALTIME) > 7
+    ended = [record.ended for record in map(Records(host.state).read, Records(host.state).paths())]
+    assert ended == [None, None, None]
+
+
+async def test_a_room_whose_calls_crash_one_after_the_other_is_given_up(
+    dial: Dial, host: Host
+) -> None:
+    one = await dial("front-desk")
+    for time in range(3):
+        await host.wait_log("backend started", room=one.room.name, count=time + 1)
+        await asyncio.to_thread(kill_only_call, host)
+    await host.wait_log("giving the room up", room=one.room.name)
+    await one.wait_happening("disconnected")
+
+
+async def test_nobody_is_left_in_silence_by_a_call_that_cannot_begin(
+    dial: Dial, host: Host, tmp_path: Path
+) -> None:
+    """Each job of the room fails before it has an agent; in the end the room is closed."""
+    kept = tmp_path / "agents"
+    shutil.move(host.state / "agents", kept)
+    one = await dial("front-desk")
+    await one.wait_happening("disconnected", within=30)
+    await host.wait_log("giving the room up", room=one.room.name)
+    shutil.rmtree(host.state / "agents", ignore_errors=True)
+    shutil.move(kept, host.state / "agents")

@@ -1,0 +1,152 @@
+"""The fault matrix of tests/faults/: who is heard, how soon, knowing what; by the caller's ear."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rig import matrix
+from rig.script import Call, Script, Tone, Turn
+from rig.talk import (
+    ANSWERS,
+    FIRST_MODEL,
+    LONG,
+    PIPELINE,
+    QUESTION,
+    REALTIME,
+    asked,
+    gap_before,
+    known,
+    rehearse,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from rig.caller import Caller
+    from rig.host import Host
+    from rig.matrix import Row
+    from rig.openai_service import OpenAIService
+
+    Dial = Callable[..., Awaitable[Caller]]
+
+AGENTS = Path(__file__).with_name("failing")
+
+
+class Played:
+    """One row, as its moment plays it: the conversation up to the first sound of who takes over."""
+
+    def __init__(self, row: Row, one: Caller, service: OpenAIService, host: Host) -> None:
+        self.row, self.one, self.service, self.host = row, one, service, host
+        self.hz = matrix.TONES[row.heard]
+        self.primary = REALTIME if row.agent in ("spoken", "two-realtime") else PIPELINE
+
+    async def start(self) -> float:
+        """It fails before it greets; the other greets instead, once."""
+        greeting = await self.one.wait_heard(self.hz, within=12)
+        await self.one.wait_silence(0.5)
+        assert {span.hz for span in self.one.spans} == {self.hz}
+        return greeting.start
+
+    async def question(self) -> float:
+        """It fails when it is to answer."""
+        return await self._answered(await asked(self.one))
+
+    async def mid_answer(self) -> float:
+        """It fails in the middle of an answer; the other goes on with it."""
+        ended = await asked(self.one)
+        next_ = await self.one.wait_heard(self.hz, after=ended)
+        assert self.one.heard(self.primary, ended, next_.start) > 0.8
+        return gap_before(self.one, next_)
+
+    async def after_answer(self) -> float:
+        """It fails when it has answered; nothing is heard of that until the next question."""
+        ended = await asked(self.one)
+        await self.one.wait_heard(self.primary, after=ended)
+        return await self._unnoticed()
+
+    async def idle(self) -> float:
+        """It fails while nobody speaks; nothing is heard of that until the next question."""
+        await self.one.wait_heard(self.primary)
+        return await self._unnoticed()
+
+    async def speaking(self) -> float:
+        """It fails while it hears a question; the other is to hear the whole of it."""
+        await self.one.wait_heard()
+        await self.one.wait_silence(0.4)
+        asking = asyncio.create_task(self.one.say(QUESTION))
+        await self.service.realtime.journal.wait("speech_started")
+        self.row.begin(self.service)
+        _, ended = await asking
+        return await self._answered(ended)
+
+    async def tool(self) -> float:
+        """It fails when it has called a tool; the other answers with the result."""
+        return await self._answered(await asked(self.one), words="")
+
+    async def _unnoticed(self) -> float:
+        await self.host.wait_log("took over", room=self.one.room.name)
+        await self.one.wait_silence(1.0)
+        assert self.one.heard(self.hz) == 0
+        _, ended = await self.one.say(QUESTION)
+        return await self._answered(ended)
+
+    async def _answered(self, ended: float, words: str | None = None) -> float:
+        answer = await self.one.wait_heard(self.hz, after=ended)
+        await self.one.wait_caption(ANSWERS[self.hz] if words is None else words, after=ended)
+        return gap_before(self.one, answer, ended)
+
+
+def script(row: Row, service: OpenAIService) -> None:
+    """Let the answers be of the kind that the row's moment needs."""
+    call = Call("check_availability", {"day": "monday"})
+    if row.moment == "tool":
+        service.realtime.script = {"": Tone("Welcome."), "do for me": call}
+        service.http.answers({"": "At nine or at three."})
+    elif row.moment == "mid-answer":
+        service.realtime.script = long_winded(row)
+        service.http.answers({"": "Welcome here.", "do for me": LONG})
+
+
+def long_winded(row: Row) -> Script:
+    """Return a script on which the backend that fails has a long answer."""
+
+    def reply(turn: Turn) -> Tone:
+        if "do for me" not in turn.text:
+            return Tone("Welcome.")
+        is_first = row.side == "realtime" and turn.model == FIRST_MODEL
+        return Tone(LONG, 5.0) if is_first else Tone("And so on.", 1.5)
+
+    return reply
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, id=str(row).replace(" ", "-"), marks=[pytest.mark.slow] * row.slow)
+        for row in matrix.rows()
+    ],
+)
+async def test_a_call_outlives_its_backend(
+    dial: Dial,
+    host: Host,
+    openai_service: OpenAIService,
+    row: Row,
+    report: Callable[..., None],
+) -> None:
+    """Who takes over is heard in time, and knows the conversation as far as it was heard."""
+    report(case=row, heard=row.heard, bar=f"{row.gap:.1f}")
+    rehearse(openai_service)
+    script(row, openai_service)
+    if row.moment != "speaking":
+        row.begin(openai_service)
+    one = await dial(row.agent)
+    play = getattr(Played(row, one, openai_service, host), row.moment.replace("-", "_"))
+    gap = await play()
+    report(gap=f"{gap:.2f}")
+    left = [line for line in host.log if line["message"] == "leaving backend"]
+    assert {line["reason"] for line in left if line["room"] == one.room.name} == {row.reason}
+    assert known(openai_service, matrix.TONES[row.heard]) == list(row.keeps)
+    assert gap < row.gap

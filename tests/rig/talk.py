@@ -1,0 +1,85 @@
+"""One conversation that tests of failures have again and again; what a backend knows of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .script import Tone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .caller import Caller, Span
+    from .openai_service import OpenAIService
+
+REALTIME, SECOND, PIPELINE = TONES = (440.0, 660.0, 880.0)
+FIRST_MODEL, SECOND_MODEL = "gpt-realtime", "gpt-realtime-mini"
+QUESTION = "What can you do for me?"
+ANSWERS = {REALTIME: "A lot.", SECOND: "A lot.", PIPELINE: "I can do a lot."}
+GREETINGS = ("Welcome.", "Welcome here.")
+LONG = "This is a long answer that goes on for quite a while, word after word after word."
+
+
+def rehearse(service: OpenAIService) -> None:
+    """Let every answer be told from the others by its words, and every backend by its tone."""
+    service.hears(QUESTION)
+    service.realtime.tones = {SECOND_MODEL: SECOND}
+    service.realtime.script = {"": Tone(GREETINGS[0]), "do for me": Tone(ANSWERS[REALTIME], 1.5)}
+    service.http.answers({"": GREETINGS[1], "do for me": ANSWERS[PIPELINE]})
+
+
+async def asked(one: Caller) -> float:
+    """Ask when the greeting is over; return when the question was over."""
+    await one.wait_heard()
+    await one.wait_silence(0.4)
+    _, ended = await one.say(QUESTION)
+    return ended
+
+
+def gap_before(one: Caller, next_: Span, ended: float = 0.0) -> float:
+    """Return for how long neither the agent nor, until `ended`, the caller was heard."""
+    return next_.start - max([ended, *(s.end for s in one.spans if s.start < next_.start)])
+
+
+def conversation(service: OpenAIService) -> list[tuple[str, str]]:
+    """Return the conversation as the language model was last given it."""
+    messages = service.http.journal.of("chat")[-1].event["body"]["messages"]
+    return [(one["role"], one.get("content")) for one in messages if one["role"] != "system"]
+
+
+def known(service: OpenAIService, hz: float) -> list[str]:
+    """Return what the backend that is heard was given of the conversation, piece by piece."""
+    if hz == PIPELINE:
+        return [_piece(role, text) for role, text in conversation(service)]
+    model = SECOND_MODEL if hz == SECOND else FIRST_MODEL
+    return [_piece(role, text) for role, text in _items(service, model)]
+
+
+def _items(service: OpenAIService, model: str) -> Iterator[tuple[str, str]]:
+    connections = service.realtime.journal.of("connecting")
+    last = [entry.connection for entry in connections if entry.event["model"] == model][-1]
+    for entry in service.realtime.journal.of("conversation.item.create"):
+        item: dict[str, Any] = entry.event["item"]
+        if entry.connection == last:
+            text = " ".join(part.get("text") or "" for part in item.get("content", ()))
+            yield item.get("role", item["type"]), text
+
+
+def _piece(role: str, text: str | None) -> str:
+    """Return what a message is, in the words of the fault matrix; else the message."""
+    match role, text:
+        case (("tool" | "function_call_output"), _):
+            return "tool result"
+        case "function_call", _:
+            return "tool call"
+        case "assistant", None | "":
+            return "tool call"
+        case "user", words if words == QUESTION:
+            return "question"
+        case "assistant", words if words in GREETINGS:
+            return "greeting"
+        case "assistant", words if words in ANSWERS.values():
+            return "answer"
+        case "assistant", words if LONG.startswith(words.rstrip(" .…")):
+            return "part of the answer"
+    return f"{role}: {text}"
