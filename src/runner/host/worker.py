@@ -83,7 +83,7 @@ class Worker:
             RunnerError: LiveKit cannot be reached, or refuses the key; the port is taken.
         """
         await access.check(self._livekit)
-        # What is there by now stays; going through it again and again would stop the host for 0.15 s.
+        # What is there by now stays; to go through it again would stop the host for 0.15 s.
         gc.collect()
         gc.freeze()
         background = chores.done(self._agents, self._store, keep_calls=self._recording.days)
