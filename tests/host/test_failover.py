@@ -172,8 +172,8 @@ async def test_the_fallback_hears_the_beginning_of_the_question(
     service.realtime.fault = Fault("dies_idle", after=0.4)
     _, ended = await asking
     await one.wait_heard(PIPELINE, after=ended)
-    sound = service.http.journal.of("stt")[0].event["body"]["bytes"]
-    assert sound > 1.3 * 2 * RATE
+    sounds = [one.event["body"]["bytes"] for one in service.http.journal.of("stt")]
+    assert max(sounds) > 1.3 * 2 * RATE
 
 
 async def test_the_fallback_hears_the_whole_of_an_interruption(
