@@ -1,4 +1,4 @@
-# `make serve` answers calls on LiveKit, `make test` passes the tests; each sets up what it needs.
+# `make serve` lets you talk with the agents, `make test` passes the tests; each sets up what it needs.
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -24,13 +24,17 @@ hypothesis.settings.load_profile("any machine")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "livekit: needs livekit-server (tests/rig/setup.sh)")
+    config.addinivalue_line("markers", "chromium: needs Chromium (tests/rig/setup.sh)")
     config.addinivalue_line("markers", "slow: long or rare; -m 'not slow' leaves it out")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "livekit_server" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "livekit_server" in fixtures:
             item.add_marker(pytest.mark.livekit)
+        if "chromium" in fixtures:
+            item.add_marker(pytest.mark.chromium)
 
 
 @pytest.fixture(scope="session")

@@ -54,8 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_route(commands.add_parser("route", help="say which agent would answer a room, and why"))
     commands.add_parser("schema", help="print the JSON Schema of the agent file")
     _add_chat(commands.add_parser("chat", help="talk with an agent by text"))
-    _add_serve(commands.add_parser("serve", help="answer calls on LiveKit"))
+    _add_serve(commands.add_parser("serve", help="answer calls: on LiveKit, or in the studio"))
     _add_doctor(commands.add_parser("doctor", help="check everything that a call needs"))
+    _add_status(commands.add_parser("status", help="say which hosts run, and how agents stand"))
     _add_calls(commands.add_parser("calls", help="list the calls that were recorded"))
     return parser
 
@@ -122,13 +123,22 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="validate and exit")
     parser.add_argument("--strict", action="store_true", help="start only if all agents are valid")
     parser.add_argument(
+        "--poll", action="store_true",
+        help="look for edits once a second, where the file system tells of none",
+    )  # fmt: skip
+    parser.add_argument(
         "--worker-name", metavar="NAME", help="take only explicit dispatches to NAME"
     )
     parser.add_argument(
         "--drain", type=float, default=60.0, metavar="SECONDS",
         help="how long running calls may go on when the host is told to stop (default: 60)",
     )  # fmt: skip
+    parser.add_argument(
+        "--status-port", type=_port, default=0, metavar="PORT",
+        help="where the status is told on 127.0.0.1 (default: a free port; see runner status)",
+    )  # fmt: skip
     _add_state(parser)
+    _add_studio(parser)
     parser.add_argument(
         "--log-format", choices=("text", "json"), help="default: text in a terminal, else json"
     )
@@ -142,6 +152,25 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _add_studio(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--studio", action="store_true",
+        help="serve the studio beside LiveKit, too; without LIVEKIT_URL there is nothing else",
+    )  # fmt: skip
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS",
+        help="where the studio is; anything but this machine alone needs the token that is printed"
+        " (default: 127.0.0.1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--port", type=_port, metavar="PORT",
+        help="the studio's port (default: 8090, or the next that is free)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-open", action="store_true", help="do not open the studio in a browser"
+    )
+
+
 def _add_state(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", type=Path, metavar="DIR", help=_STATE_HELP)
 
@@ -151,12 +180,27 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     _add_state(parser)
 
 
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ready", action="store_true",
+        help="say only whether a host takes new calls; exit with 0 if one does, else with 1",
+    )  # fmt: skip
+    _add_state(parser)
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
 def _add_calls(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "id", nargs="?", metavar="ID", help="show this call: its id, or how that begins"
     )
     _add_state(parser)
     parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return int(text)
 
 
 def _days(text: str) -> float:

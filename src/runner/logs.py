@@ -4,6 +4,8 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +15,14 @@ LogFormat = Literal["text", "json"]
 #: The fields that a line may carry. A closed list: LiveKit's records bring others, with what
 #: callers said among them.
 FIELDS = (
-    "agent", "revision", "room", "backend", "because", "calls", "cpu_time", "display_name",
-    "fields", "ignored", "last_good", "looked_for", "models", "participant", "reason", "seconds",
-    "temperature", "temperature_sent", "url", "variable", "voice", "worker",
+    "agent", "revision", "room", "backend", "outcome", "agents", "rejected", "because", "calls",
+    "cpu_time", "display_name", "fields", "ignored", "last_good", "looked_for", "models",
+    "participant", "reason", "seconds", "since", "snapshots", "temperature", "temperature_sent",
+    "url", "variable", "voice", "worker",
 )  # fmt: skip
+
+# What lines of the call say that is on in this context; in a job process LiveKit adds it.
+_CALL: ContextVar[Mapping[str, str]] = ContextVar("call")
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _PLAIN = re.compile(r"[\w.:/+@*{}-]+")
@@ -30,6 +36,7 @@ def set_up(log_format: LogFormat | None = None) -> None:
     text = sys.stderr.isatty() if log_format is None else log_format == "text"
     out = logging.StreamHandler(sys.stderr)
     out.setFormatter(TextFormatter() if text else JSONFormatter())
+    out.addFilter(_add_call)
     root = logging.getLogger()
     root.handlers = [out]
     root.setLevel(logging.WARNING)
@@ -38,6 +45,23 @@ def set_up(log_format: LogFormat | None = None) -> None:
     logging.getLogger("livekit.agents").setLevel(logging.WARNING)
     # The Rust core warns about handles of its own at the end of every call.
     logging.getLogger("livekit").setLevel(logging.ERROR)
+
+
+def of_call() -> dict[str, str]:
+    """Return the fields of every line that this context, and tasks that it starts, log from now on.
+
+    There are none yet; they may be changed at any time.
+    """
+    fields: dict[str, str] = {}
+    _CALL.set(fields)
+    return fields
+
+
+def _add_call(record: logging.LogRecord) -> bool:
+    for name, value in _CALL.get({}).items():
+        if not hasattr(record, name):
+            setattr(record, name, value)
+    return True
 
 
 class TextFormatter(logging.Formatter):

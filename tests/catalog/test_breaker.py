@@ -59,6 +59,16 @@ def test_a_call_that_succeeds_between_failures_keeps_it_closed(breakers: Breaker
     assert breakers.opened(realtime(), NOW + 10) is None
 
 
+def test_one_host_alone_probes(breakers: Breakers) -> None:
+    """What one host probes is due to no other, until that host should long have been done."""
+    other = Breakers(breakers.state, KEYS)
+    breakers.failed(realtime(), "quota", NOW)
+    assert breakers.claim(realtime(), NOW + 5)
+    assert not other.claim(realtime(), NOW + 5)
+    assert not other.claim(realtime(), NOW + 24)
+    assert other.claim(realtime(), NOW + 25)
+
+
 def test_what_a_server_refuses_to_one_agent_is_not_shared(breakers: Breakers) -> None:
     for second in range(10):
         assert breakers.failed(realtime(), REFUSED, NOW + second) is None
@@ -75,7 +85,7 @@ def test_the_back_off_doubles_to_five_minutes_and_a_call_resets_it(breakers: Bre
     breakers.failed(realtime(), "quota", now)
     for _ in range(8):
         began = now
-        while not breakers.due(realtime(), now):
+        while not breakers.claim(realtime(), now):
             now += 1
         waits.append(now - began)
         breakers.probed(realtime(), "quota", now)
@@ -85,7 +95,7 @@ def test_the_back_off_doubles_to_five_minutes_and_a_call_resets_it(breakers: Bre
     assert opened.since == NOW
     breakers.succeeded(realtime())
     breakers.failed(realtime(), "quota", now)
-    assert breakers.due(realtime(), now + 5)
+    assert breakers.claim(realtime(), now + 5)
 
 
 def test_one_that_a_probe_has_closed_has_one_chance(breakers: Breakers) -> None:
@@ -95,8 +105,8 @@ def test_one_that_a_probe_has_closed_has_one_chance(breakers: Breakers) -> None:
     breakers.probed(realtime(), None, NOW + 10)
     assert breakers.opened(realtime(), NOW + 10) is None
     assert breakers.failed(realtime(), "stalled", NOW + 11)
-    assert not breakers.due(realtime(), NOW + 20)
-    assert breakers.due(realtime(), NOW + 21)
+    assert not breakers.claim(realtime(), NOW + 20)
+    assert breakers.claim(realtime(), NOW + 21)
     breakers.probed(realtime(), None, NOW + 21)
     assert breakers.failed(realtime(), "stalled", NOW + 21 + 3600) is None
 
@@ -104,7 +114,7 @@ def test_one_that_a_probe_has_closed_has_one_chance(breakers: Breakers) -> None:
 def test_without_a_probe_calls_try_it_again(breakers: Breakers) -> None:
     for second in range(3):
         breakers.failed(realtime(), "stalled", NOW + second)
-    assert breakers.due(realtime(), NOW + 7)
+    assert breakers.claim(realtime(), NOW + 7)
     assert breakers.opened(realtime(), NOW + 16)
     assert not breakers.opened(realtime(), NOW + 17)
 
@@ -112,7 +122,7 @@ def test_without_a_probe_calls_try_it_again(breakers: Breakers) -> None:
 def test_calls_that_fail_together_are_one_failure(breakers: Breakers) -> None:
     for _ in range(20):
         breakers.failed(realtime(), "timeout", NOW)
-    assert breakers.due(realtime(), NOW + 5)
+    assert breakers.claim(realtime(), NOW + 5)
     breakers.failed(realtime(), "unauthorized", NOW + 1)
     opened = breakers.opened(realtime(), NOW + 1e6)
     assert opened
@@ -125,7 +135,7 @@ def test_a_clock_that_was_set_closes_nothing_for_ever(breakers: Breakers, shift:
         breakers.failed(realtime(), "timeout", NOW + second)
     assert not breakers.opened(realtime(), NOW + shift)
     breakers.failed(realtime("other"), "quota", NOW)
-    assert breakers.due(realtime("other"), NOW + shift)
+    assert breakers.claim(realtime("other"), NOW + shift)
 
 
 def test_the_scope_is_kind_address_model_and_key(tmp_path: Path) -> None:

@@ -6,10 +6,14 @@ import stat
 from pathlib import Path
 
 import pytest
+from catalog.records import aged
 from catalog.specs import a_spec
 
 from runner.catalog.store import SnapshotError, Store, state_folder
+from runner.definition.spec import digest_of
 from runner.errors import RunnerError
+
+DAY = 24 * 3600
 
 
 def test_a_snapshot_is_read_back_as_it_was_put(tmp_path: Path) -> None:
@@ -61,6 +65,68 @@ def test_a_missing_snapshot_is_refused(tmp_path: Path, agent: str, digest: str) 
 def test_there_is_no_current_snapshot_before_one_is_put(tmp_path: Path, agent: str) -> None:
     with pytest.raises(SnapshotError):
         Store(tmp_path / "state").current(agent)
+
+
+def test_a_snapshot_of_another_version_is_not_called_damaged(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(a_spec("front-desk"))
+    text = '{"id": "front-desk"}'
+    path = tmp_path / "agents" / f"front-desk@{digest_of(text)}.json"
+    path.write_text(text)
+    with pytest.raises(SnapshotError, match="was written by another version of voice-runner"):
+        store.get("front-desk", digest_of(text))
+
+
+def test_a_damaged_snapshot_is_put_anew(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    spec = a_spec("front-desk")
+    path = tmp_path / "agents" / f"front-desk@{store.put(spec)}.json"
+    path.write_text("{}")
+    store.put(spec)
+    assert store.get("front-desk", spec.digest) == spec
+
+
+def put(store: Store, agent: str, *, days: float) -> str:
+    """Put three revisions that are so old; return the first one's digest."""
+    first, *_ = [store.put(a_spec(agent, prompt=f"{n}.")) for n in range(3)]
+    for path in (store.state / "agents").glob(f"{agent}@*"):
+        aged(path, days * DAY)
+    return first
+
+
+def names(store: Store) -> list[str]:
+    return sorted(path.name for path in (store.state / "agents").iterdir())
+
+
+def test_a_sweep_takes_what_is_old_and_nobody_s(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept = put(store, "old", days=3)
+    put(store, "young", days=1)
+    current = store.current("old").digest
+    aside = tmp_path / "agents" / ".of-a-killed-process"
+    aside.write_text("")
+    aged(aside, 3 * DAY)
+    young = [name for name in names(store) if name.startswith("young")]
+    assert store.sweep({("old", kept)}, 2 * DAY) == 2
+    old = sorted([f"old@{kept}.json", f"old@{current}.json"])
+    assert names(store) == ["old.current", *old, *young]
+
+
+def test_what_is_put_again_is_young(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = put(store, "old", days=3)
+    store.write(a_spec("old", prompt="0."))
+    assert store.sweep(set(), 2 * DAY) == 1
+    assert store.get("old", first).prompt == "0."
+
+
+def test_a_forgotten_agent_has_no_current_snapshot(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    digest = store.put(a_spec("old"))
+    store.forget("old")
+    assert store.get("old", digest)
+    with pytest.raises(SnapshotError):
+        store.current("old")
 
 
 def test_a_state_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:

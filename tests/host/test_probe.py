@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,20 @@ async def test_one_that_still_fails_stays_open_and_waits_longer(
     assert opened
     assert (opened.reason, opened.until, opened.since) == ("unauthorized", None, NOW + 2)
     assert changes(caplog) == [("backend open", "primary", "timeout")]
+
+
+async def test_hosts_that_look_at_once_probe_once(
+    watched: Watched, openai_service: OpenAIService
+) -> None:
+    """A failure that two hosts would find counts once, so that the wait doubles and no more."""
+    other = Prober(watched.breakers, lambda: [realtime()], lambda: watched.now)
+    openai_service.realtime.fault = Fault("401")
+    watched.breakers.failed(realtime(), "quota", NOW)
+    watched.now = NOW + 5
+    await asyncio.gather(watched.prober.look(), other.look())
+    assert len(openai_service.realtime.journal.of("connecting")) == 1
+    assert not watched.breakers.claim(realtime(), NOW + 14)
+    assert watched.breakers.claim(realtime(), NOW + 15)
 
 
 @pytest.mark.parametrize("endpoint", ["chat", "tts", "stt"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -139,6 +140,21 @@ class Host:
             )
             raise AssertionError(msg)
         return line
+
+    async def wait_printed(self, pattern: str, *, within: float = 30.0) -> re.Match[str]:
+        """Return the first match of `pattern` in what it has written to standard output."""
+
+        def found() -> re.Match[str] | None:
+            return re.search(pattern, self.stdout, re.MULTILINE)
+
+        def wait() -> re.Match[str] | None:
+            with self._changed:
+                self._changed.wait_for(lambda: found() is not None, within)
+                return found()
+
+        match = await asyncio.to_thread(wait)
+        assert match, f"{pattern!r} is not in {self.stdout!r}"
+        return match
 
     async def ready(self, *, within: float = 30.0) -> Self:
         """Wait until it is registered at livekit-server."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 AIMOCK_VERSION = "1.43.0"
+AXE_VERSION = "4.14.1"
 LIVEKIT_VERSION = "1.13.5"
 
 
@@ -45,6 +46,19 @@ def aimock() -> str:
 def espeak() -> str:
     """Return the path of espeak-ng."""
     return needed(shutil.which("espeak-ng"), "espeak-ng")
+
+
+def chromium() -> str:
+    """Return the path of Chromium."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = (path for name in names if (path := shutil.which(name)))
+    return needed(next(found, None), "Chromium")
+
+
+def axe() -> str:
+    """Return the path of axe-core, a script that finds what keeps people with disabilities out."""
+    package = cache_folder() / "node_modules" / "axe-core"
+    return needed(package / "axe.min.js", f"axe-core {AXE_VERSION}")
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the tests run against: espeak-ng, curl, sqlite3, aimock and livekit-server. Safe to
-# run again.
+# Installs what the tests run against: espeak-ng, curl, sqlite3, Chromium, aimock, axe-core and
+# livekit-server. Safe to run again.
 set -euo pipefail
 
 AIMOCK=1.43.0
+AXE=4.14.1
 LIVEKIT=1.13.5
 
 : "${HOME:=$(cd ~ && pwd)}"
@@ -29,12 +30,12 @@ install_package() {
   fi
 }
 
-install_aimock() {
-  local manifest="$cache/node_modules/@copilotkit/aimock/package.json"
-  if grep -qs "\"version\": \"$AIMOCK\"" "$manifest"; then return; fi
+# install_from_npm PACKAGE VERSION
+install_from_npm() {
+  if grep -qs "\"version\": \"$2\"" "$cache/node_modules/$1/package.json"; then return; fi
   command -v npm >/dev/null ||
     missing "npm is missing: install Node.js 20 or newer with npm, then run this again."
-  npm install --prefix "$cache" --no-audit --no-fund --silent "@copilotkit/aimock@$AIMOCK"
+  npm install --prefix "$cache" --no-audit --no-fund --silent "$1@$2"
 }
 
 install_livekit() {
@@ -55,6 +56,9 @@ mkdir -p "$cache"
 install_package espeak-ng "it makes the speech of the test's callers"
 install_package curl "the README of examples/database shows it"
 install_package sqlite3 "the README of examples/database shows it"
-install_aimock
+command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+  install_package chromium "it shows the studio's page"
+install_from_npm @copilotkit/aimock "$AIMOCK"
+install_from_npm axe-core "$AXE"
 install_livekit
 echo "the test rig is ready"

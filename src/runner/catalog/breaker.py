@@ -25,6 +25,8 @@ _IN_A_ROW, _WITHIN = 3, 60.0
 _FIRST, _LONGEST = 5.0, 300.0
 #: Seconds after which calls try a backend again that nobody has probed in time.
 _GRACE = 10.0
+#: A probe takes less; if its host has ended meanwhile, another one probes after so many seconds.
+_PROBE = 20.0
 #: What was learnt so many seconds ago counts no more.
 _FORGET = 600.0
 
@@ -130,9 +132,16 @@ class Breakers:
         """Return how the breaker of `backend` is open; None if it is closed."""
         return self._read(backend).opened(_time(now))
 
-    def due(self, backend: Backend, now: float | None = None) -> bool:
-        """Tell whether `backend` is open, and to be probed."""
-        return self._read(backend).due(_time(now))
+    def claim(self, backend: Backend, now: float | None = None) -> bool:
+        """Tell whether the caller is to probe `backend`; then it is not due to any other host.
+
+        Two probes that fail at once would count twice, and keep it open for longer.
+        """
+        history, now = self._read(backend), _time(now)
+        if not history.due(now):
+            return False
+        self._write(backend, replace(history, probe_at=now + _PROBE))
+        return True
 
     def failed(self, backend: Backend, reason: str, now: float | None = None) -> Open | None:
         """Note that a call has left `backend`; return how it is open, if it is now and was not."""

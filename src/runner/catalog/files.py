@@ -8,6 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from runner.errors import RunnerError
+
+#: Names the state folder, for the host and for the job processes that it starts.
+STATE_VARIABLE = "RUNNER_STATE_DIR"
+
 
 def folder(state: Path, name: str) -> Path:
     """Make one folder of the state folder if it is not there; return it.
@@ -69,3 +74,19 @@ def replace(path: Path, content: str | bytes, *, durable: bool = False) -> None:
             with suppress(OSError):
                 Path(aside.name).unlink()
             raise
+
+
+@contextmanager
+def writing(state: Path) -> Iterator[None]:
+    """Turn what the system has against writing into a sentence that says what to do.
+
+    Raises:
+        RunnerError: the state folder cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunnerError(
+            f"cannot write the state folder {state}: {error.strerror};"
+            f" name another with --state or {STATE_VARIABLE}"
+        ) from error

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,6 +153,16 @@ class Records:
     def paths(self) -> list[Path]:
         """Return the files of all records, the call that began first at the top."""
         return sorted(path for path in self._folder.glob("*.json") if path.name[0] != ".")
+
+    def running(self) -> list[CallRecord]:
+        """Return the records of the calls that are on, of whatever process, in their order."""
+        alive = time.time() - _DEAD
+        found = []
+        for path in self.paths():
+            with suppress(OSError, RecordError):
+                if path.stat().st_mtime > alive and not (record := self.read(path)).ended:
+                    found.append(record)
+        return found
 
     def read(self, path: Path) -> CallRecord:
         """Read one record.

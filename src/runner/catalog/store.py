@@ -2,19 +2,19 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
 from runner.catalog import files
-from runner.definition.spec import AgentSpec, spec_from_json
+from runner.definition.spec import AgentSpec, digest_of, spec_from_json
 from runner.errors import RunnerError
 
-#: Names the state folder, for the host and for the job processes that it starts.
-STATE_VARIABLE = "RUNNER_STATE_DIR"
+STATE_VARIABLE = files.STATE_VARIABLE
 
 _DIGEST = re.compile(r"[0-9a-f]{12}")
 
@@ -42,16 +42,45 @@ class Store:
     def _folder(self) -> Path:
         return self.state / "agents"
 
-    def put(self, spec: AgentSpec) -> None:
-        """Write the snapshot of `spec` and make it the agent's current one.
+    def put(self, spec: AgentSpec) -> str:
+        """Write the snapshot of `spec`, make it the agent's current one, and return its digest.
+
+        Every process sees it from then on; `sync` makes it outlive a power cut as well.
 
         Raises:
             RunnerError: the state folder cannot be written.
         """
-        with self._writable():
+        digest = self.write(spec)
+        with files.writing(self.state):
+            _keep(self._pointer(spec.id), digest)
+        return digest
+
+    def write(self, spec: AgentSpec) -> str:
+        """Write the snapshot of `spec` if it is not there and whole; return its digest.
+
+        Raises:
+            RunnerError: the state folder cannot be written.
+        """
+        text = spec.to_json()
+        digest = digest_of(text)
+        with files.writing(self.state):
             files.folder(self.state, "agents")
-            files.replace(self._snapshot(spec.id, spec.digest), spec.to_json(), durable=True)
-            files.replace(self._pointer(spec.id), spec.digest, durable=True)
+            _keep(self._snapshot(spec.id, digest), text)
+        return digest
+
+    def sync(self, agent: str, digest: str) -> None:
+        """Wait until the disk has a snapshot; this may take a tenth of a second.
+
+        Raises:
+            RunnerError: the disk does not take it.
+        """
+        with files.writing(self.state), self._snapshot(agent, digest).open("rb") as file:
+            os.fsync(file.fileno())
+
+    def forget(self, agent: str) -> None:
+        """Leave an agent without a current snapshot; calls that are on keep theirs."""
+        with suppress(OSError):
+            self._pointer(agent).unlink()
 
     def get(self, agent: str, digest: str) -> AgentSpec:
         """Read one snapshot and check that its content is what `digest` names.
@@ -63,13 +92,20 @@ class Store:
         if path.parent != self._folder or not _DIGEST.fullmatch(digest):
             raise SnapshotError(f"{agent!r} at {digest!r} names no snapshot")
         try:
-            spec = spec_from_json(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise SnapshotError(f"cannot read the snapshot {path}: {error.strerror}") from error
         except ValueError as error:
             raise SnapshotError(f"the snapshot {path} is damaged: {error}") from error
-        if (spec.id, spec.digest) != (agent, digest):
+        if digest_of(text) != digest:
             raise SnapshotError(f"the snapshot {path} is damaged: its content has another digest")
+        try:
+            spec = spec_from_json(text)
+        except ValueError as error:
+            message = f"the snapshot {path} was written by another version of voice-runner"
+            raise SnapshotError(message) from error
+        if spec.id != agent:
+            raise SnapshotError(f"the snapshot {path} is of another agent")
         return spec
 
     def current(self, agent: str) -> AgentSpec:
@@ -87,18 +123,61 @@ class Store:
             raise SnapshotError(f"agent {agent!r} has no current snapshot: {error}") from error
         return self.get(agent, digest)
 
+    def sweep(self, kept: Set[tuple[str, str]], seconds: float) -> int:
+        """Remove snapshots that were not written for so long; return how many were removed.
+
+        Neither those that are `kept` (id and digest) nor an agent's current one is.
+
+        Raises:
+            RunnerError: the state folder cannot be read or written.
+        """
+        latest = time.time() - seconds
+        with files.writing(self.state):
+            old = [path for path in self._folder.glob("*") if _is_older(path, latest)]
+            left = {self._snapshot(agent, digest) for agent, digest in kept | self._pointed()}
+            # A file with a dot was written aside by a process that was killed.
+            return sum(
+                _remove(path, latest)
+                for path in old
+                if path.name[0] == "." or (path.suffix == ".json" and path not in left)
+            )
+
+    def _pointed(self) -> set[tuple[str, str]]:
+        return {(path.stem, path.read_text()) for path in self._folder.glob("*.current")}
+
     def _snapshot(self, agent: str, digest: str) -> Path:
         return self._folder / f"{agent}@{digest}.json"
 
     def _pointer(self, agent: str) -> Path:
         return self._folder / f"{agent}.current"
 
-    @contextmanager
-    def _writable(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise RunnerError(
-                f"cannot write the state folder {self.state}: {error.strerror};"
-                f" name another with --state or {STATE_VARIABLE}"
-            ) from error
+
+def _keep(path: Path, text: str) -> None:
+    """Write a file unless it is there and whole; in both cases it is as young as if written."""
+    try:
+        # First of all: a sweep that is about to remove it looks at its age once more.
+        os.utime(path)
+        if path.read_bytes() == text.encode():
+            return
+    except FileNotFoundError:
+        pass
+    files.replace(path, text)
+
+
+def _is_older(path: Path, latest: float) -> bool:
+    try:
+        return path.stat().st_mtime < latest
+    except OSError:
+        return False
+
+
+def _remove(path: Path, latest: float) -> bool:
+    """Remove a snapshot unless a host writes it this very moment; tell whether it is gone."""
+    aside = path.with_name(f".{path.name.lstrip('.')}")
+    with suppress(OSError):
+        path.rename(aside)
+        if _is_older(aside, latest):
+            aside.unlink()
+            return True
+        aside.rename(path)
+    return False

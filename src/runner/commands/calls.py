@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.commands.columns import columns, printable, to_the_second
 from runner.errors import RunnerError
 
 if TYPE_CHECKING:
@@ -66,19 +67,15 @@ def _table(shown: Sequence[tuple["CallRecord", str]]) -> Iterator[str]:
     if not shown:
         yield "no calls are recorded"
         return
-    rows = [_HEADS, *(_row(record, ending) for record, ending in shown)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
+    yield from columns([_HEADS, *(_row(record, ending) for record, ending in shown)])
 
 
 def _row(record: "CallRecord", ending: str) -> tuple[str, ...]:
     return (
         record.id,
-        _to_the_second(record.began),
+        to_the_second(record.began),
         record.agent,
-        _printable(record.room),
+        printable(record.room),
         " > ".join(stay.name for stay in record.backends if stay.entered) or "none",
         _after(record, record.ended) if record.ended else "",
         str(len(record.turns)),
@@ -109,8 +106,8 @@ def _facts(record: "CallRecord", ending: str) -> dict[str, str]:
     return {
         "agent": f"{record.agent}, revision {record.revision}",
         **remote,
-        "room": _printable(record.room),
-        "because": _printable(record.because),
+        "room": printable(record.room),
+        "because": printable(record.because),
         "began": record.began,
         "answered": answered,
         "ended": ending + ended,
@@ -123,7 +120,7 @@ def _stay(record: "CallRecord", stay: "Stay") -> str:
     if stay.gap is not None:
         text += f", after {stay.gap:.2f} s of silence"
     if stay.left:
-        text += f", left {_after(record, stay.left)}: {_printable(stay.reason or '')}"
+        text += f", left {_after(record, stay.left)}: {printable(stay.reason or '')}"
     return text
 
 
@@ -135,7 +132,7 @@ def _tool(record: "CallRecord", run: "ToolRun") -> str:
 def _turn(record: "CallRecord", turn: "Turn") -> str:
     latencies = _named(turn.latencies)
     marks = ", interrupted" if turn.interrupted else ""
-    said = f": {_printable(turn.text)}" if turn.text else ""
+    said = f": {printable(turn.text)}" if turn.text else ""
     return f"{_after(record, turn.at):>8}  {turn.who:<6}  {latencies}{marks}{said}".rstrip()
 
 
@@ -147,12 +144,3 @@ def _after(record: "CallRecord", time: str | None) -> str:
     from runner.catalog.records import seconds_between
 
     return f"{seconds_between(record.began, time or record.began):.2f}"
-
-
-def _to_the_second(time: str) -> str:
-    return time.partition(".")[0] + "Z"
-
-
-def _printable(text: str) -> str:
-    """Return a text of somebody else's as one line that does nothing to a terminal."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

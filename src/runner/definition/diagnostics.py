@@ -1,9 +1,9 @@
 """One finding about one place in one file, and their order. Knows no rule."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Level = Literal["error", "warning", "note"]
 
@@ -43,6 +43,32 @@ class Diagnostic:
         if self.suggestion is None:
             return self.message
         return f"{self.message}; did you mean '{self.suggestion}'?"
+
+    @property
+    def headline(self) -> str:
+        """The finding on one line: where, how serious unless it is an error, what, which rule."""
+        level = "" if self.level == "error" else f"{self.level}: "
+        place = f"{self.path}:{self.line}:{self.column}"
+        return f"{place}: {level}{self.sentence} [{self.rule}]"
+
+    def as_json(self) -> dict[str, str | int | None]:
+        """Return plain values; the source line is not among them, for it may be a prompt's."""
+        return {
+            "path": self.path,
+            "line": self.line,
+            "column": self.column,
+            "end_column": self.end,
+            "level": self.level,
+            "rule": self.rule,
+            "message": self.message,
+            "suggestion": self.suggestion,
+        }
+
+
+def diagnostic_from_json(values: Mapping[str, Any]) -> Diagnostic:
+    """Read back what `Diagnostic.as_json` returned."""
+    fields = dict(values)
+    return Diagnostic(end=fields.pop("end_column"), **fields)
 
 
 def near_miss(word: str, allowed: Iterable[str]) -> str | None:

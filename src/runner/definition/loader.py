@@ -1,23 +1,31 @@
 """The one way in: paths of agent files and folders become specs and diagnostics."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
+from operator import attrgetter
 from pathlib import Path
 
-from runner.definition.diagnostics import Diagnostic
+from runner.definition.diagnostics import START, Diagnostic
 from runner.definition.draft import Checked, Draft, check_document, merge
 from runner.definition.examine import examine
 from runner.definition.folder import DEFAULTS, Folder, folder_of
+from runner.definition.seen import Look, Seen
 from runner.definition.source import Document
 from runner.definition.spec import AgentSpec
 from runner.definition.templates import TemplateCheck
-from runner.definition.text import ReadError, read_text
+from runner.definition.text import ReadError, TextFile, read_text
 from runner.errors import RunnerError
+
+#: A rule, and the word that only one agent may claim by it.
+Claim = tuple[str, str]
 
 #: From how many files on it pays to start further processes.
 _MANY = 100
+
+#: As diagnostics compare, but a hundred times faster over thousands of them.
+_order = attrgetter("path", "line", "column", "end", "rule", "message")
 
 _CLASHES = {
     "duplicate-id": "the id '{word}' is also that of {others}; rename one of the files",
@@ -28,15 +36,50 @@ _CLASHES = {
 
 
 @dataclass(frozen=True, slots=True)
+class AgentFile:
+    """One agent file as examined; `spec` is None when it could not be read at all.
+
+    `claims` are what no second agent may claim (rule, word), each with a finding without words;
+    `clashes` are the findings that came of them. `read` holds the files that all of it rests on,
+    by path, each with the hash of its content.
+    """
+
+    path: str
+    id: str
+    spec: AgentSpec | None
+    findings: tuple[Diagnostic, ...]
+    claims: Mapping[Claim, Diagnostic]
+    read: Mapping[str, bytes]
+    clashes: tuple[Diagnostic, ...] = ()
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Every finding about the agent, those about the defaults and the others among them."""
+        return (*self.findings, *self.clashes)
+
+    @property
+    def valid(self) -> AgentSpec | None:
+        """The agent, if there is no error in it."""
+        faulty = _has_errors(self.findings) or _has_errors(self.clashes)
+        return None if faulty else self.spec
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """What was read: the agents without an error, by id, and every finding, in order.
 
-    `files` counts the agent files that were looked at.
+    `agents` are all agent files that were looked at, by path; `seen` all files that they rest on.
     """
 
     specs: Mapping[str, AgentSpec]
     diagnostics: tuple[Diagnostic, ...]
-    files: int
+    agents: Mapping[str, AgentFile]
+    seen: Mapping[str, Seen]
+
+    @property
+    def files(self) -> int:
+        """How many agent files were looked at."""
+        return len(self.agents)
 
     @property
     def has_errors(self) -> bool:
@@ -44,74 +87,94 @@ class Loaded:
         return _has_errors(self.diagnostics)
 
 
-@dataclass(frozen=True, slots=True)
-class _Agent:
-    """One agent file as examined; `spec` is None when it could not be read at all.
-
-    `claims` are what no second agent may claim (rule, word), each with a finding without words.
-    """
-
-    path: str
-    spec: AgentSpec | None
-    findings: list[Diagnostic]
-    claims: Mapping[tuple[str, str], Diagnostic]
-
-
-def load(paths: Sequence[Path], *, workers: int = 1) -> Loaded:
+def load(paths: Sequence[Path], *, workers: int = 1, before: Loaded | None = None) -> Loaded:
     """Read agent files, and every agent file in folders; one bad file hides no other.
 
+    Of what was loaded `before` only agents with a file that has changed since are read again.
     With several `workers` the files of a large folder are shared out among as many processes.
 
     Raises:
-        RunnerError: a path does not exist, or there is no agent file in any of them.
+        RunnerError: a path does not exist, or there is, and was, no agent file in any of them.
     """
-    agents: list[_Agent] = []
+    look = Look(before.seen if before else None)
+    folders = [(Folder(path, look), files) for path, files in _by_folder(paths).items()]
+    known = _still_known(before, look) if before else {}
+    if before and list(known) == list(before.agents) == [f for _, files in folders for f in files]:
+        return replace(before, seen=look.seen)
+    agents: list[AgentFile] = []
     findings: list[Diagnostic] = []
-    for folder, files in _by_folder(paths):
+    for folder, files in folders:
         defaults = _read_defaults(folder)
         findings += defaults.findings if defaults else ()
-        agents += _read_shared_out(files, folder, defaults, workers)
-    if not agents:
+        agents += _read_changed(files, folder, defaults, workers, known)
+    if not agents and not before:
         where = ", ".join(map(str, paths))
         raise RunnerError(f"there is no agent in {where}: an agent is a file such as hello.yaml")
-    _compare(agents)
-    for agent in agents:
-        findings += agent.findings
-    specs = {a.spec.id: a.spec for a in agents if a.spec and not _has_errors(a.findings)}
-    return Loaded(dict(sorted(specs.items())), tuple(sorted(set(findings))), len(agents))
+    return _loaded(_compare(agents), findings, look)
 
 
-def _has_errors(findings: Sequence[Diagnostic]) -> bool:
+def _still_known(before: Loaded, look: Look) -> dict[str, AgentFile]:
+    """Return the agents that rest on no file that has changed."""
+    now = {path: look.at(path).content for path in before.seen}
+    known = before.agents.items()
+    return {path: agent for path, agent in known if agent.read.items() <= now.items()}
+
+
+def _loaded(agents: Sequence[AgentFile], findings: Iterable[Diagnostic], look: Look) -> Loaded:
+    specs = {spec.id: spec for agent in agents if (spec := agent.valid)}
+    every = set(findings).union(*(agent.diagnostics for agent in agents))
+    read: set[str] = set().union(*(agent.read for agent in agents))
+    return Loaded(
+        specs=dict(sorted(specs.items())),
+        diagnostics=tuple(sorted(every, key=_order)),
+        agents={agent.path: agent for agent in agents},
+        seen={path: seen for path, seen in look.seen.items() if path in read},
+    )
+
+
+def _has_errors(findings: Iterable[Diagnostic]) -> bool:
     return any(finding.level == "error" for finding in findings)
 
 
-def _by_folder(paths: Sequence[Path]) -> Iterator[tuple[Folder, list[Path]]]:
-    """Yield every agents folder that the paths name, each once, with the files to read in it."""
-    files: defaultdict[Path, dict[Path, None]] = defaultdict(dict)
+def _by_folder(paths: Sequence[Path]) -> Mapping[Path, list[str]]:
+    """Return every agents folder that the paths name, each once, with the files to read in it."""
+    files: defaultdict[Path, dict[str, None]] = defaultdict(dict)
     for path in paths:
         if path.is_dir():
             files[path] |= dict.fromkeys(Folder(path).agent_files())
         elif path.exists() or path.is_symlink():
-            files[folder_of(path)][path] = None
+            files[folder_of(path)][str(path)] = None
         else:
             raise RunnerError(f"there is no file or folder '{path}'; name the agents folder")
-    for folder, members in files.items():
-        yield Folder(folder), list(members)
+    return {folder: list(members) for folder, members in files.items()}
 
 
 def _read_defaults(folder: Folder) -> Checked | None:
     path = folder.path / DEFAULTS
-    if not path.exists():
+    if not folder.look.at(str(path)).stat and not path.exists():
         return None
     try:
-        return check_document(Document(read_text(path)), complete=False)
+        return check_document(Document(read_text(path, folder.look.read)), complete=False)
     except ReadError as error:
         return Checked(Document(error.file), {}, (error.finding,))
 
 
+def _read_changed(
+    files: Sequence[str],
+    folder: Folder,
+    defaults: Checked | None,
+    workers: int,
+    known: Mapping[str, AgentFile],
+) -> list[AgentFile]:
+    """Return each file's agent in order: the one that is known, else as it is read now."""
+    changed = [file for file in files if file not in known]
+    read = {agent.path: agent for agent in _read_shared_out(changed, folder, defaults, workers)}
+    return [read[file] if file in read else known[file] for file in files]
+
+
 def _read_shared_out(
-    files: Sequence[Path], folder: Folder, defaults: Checked | None, workers: int
-) -> list[_Agent]:
+    files: Sequence[str], folder: Folder, defaults: Checked | None, workers: int
+) -> list[AgentFile]:
     if workers == 1 or len(files) < _MANY:
         return _read_agents(files, folder, defaults)
     from concurrent.futures import ProcessPoolExecutor  # 20 ms that few need
@@ -122,22 +185,32 @@ def _read_shared_out(
         return [agent for share in read for agent in share]
 
 
-def _read_agents(files: Sequence[Path], folder: Folder, defaults: Checked | None) -> list[_Agent]:
+def _read_agents(files: Sequence[str], folder: Folder, defaults: Checked | None) -> list[AgentFile]:
     templates = TemplateCheck(folder.text)
     return [_read_agent(file, folder, defaults, templates) for file in files]
 
 
 def _read_agent(
+    file: str, folder: Folder, defaults: Checked | None, templates: TemplateCheck
+) -> AgentFile:
+    with folder.noting() as noted:
+        spec, findings, claims = _examine(Path(file), folder, defaults, templates)
+    paths = (file, str(folder.path / DEFAULTS), *sorted(noted))
+    read = {path: folder.look.at(path).content for path in paths}
+    return AgentFile(file, Path(file).stem, spec, tuple(findings), claims, read)
+
+
+def _examine(
     file: Path, folder: Folder, defaults: Checked | None, templates: TemplateCheck
-) -> _Agent:
+) -> tuple[AgentSpec | None, list[Diagnostic], dict[Claim, Diagnostic]]:
     try:
-        document = Document(read_text(file))
+        document = Document(read_text(file, folder.look.read))
     except ReadError as error:
-        return _Agent(str(file), None, [error.finding], {})
+        return None, [error.finding], _claims_of_unread(file, error.file)
     under = defaults.root if defaults else {}
     own = check_document(document, complete="prompt" not in under)
     if document.root is None and own.findings:
-        return _Agent(str(file), None, list(own.findings), {})
+        return None, list(own.findings), _claims_of_unread(file, document)
     draft = Draft(
         id=file.stem,
         own=document,
@@ -147,10 +220,14 @@ def _read_agent(
     )
     spec, findings = examine(draft, templates)
     findings = [*(defaults.findings if defaults else ()), *own.findings, *findings]
-    return _Agent(str(file), spec, findings, _claims(draft, spec))
+    return spec, findings, _claims(draft, spec)
 
 
-def _claims(draft: Draft, spec: AgentSpec) -> dict[tuple[str, str], Diagnostic]:
+def _claims_of_unread(file: Path, text: TextFile) -> dict[Claim, Diagnostic]:
+    return {("duplicate-id", file.stem): text.finding(START, "duplicate-id", "")}
+
+
+def _claims(draft: Draft, spec: AgentSpec) -> dict[Claim, Diagnostic]:
     claims = {("duplicate-id", spec.id): draft.at_file("duplicate-id", "")}
     for pattern in spec.answers.rooms:
         claims["claimed", pattern] = draft.at_file("claimed", "")
@@ -163,17 +240,32 @@ def _claims(draft: Draft, spec: AgentSpec) -> dict[tuple[str, str], Diagnostic]:
     return claims
 
 
-def _compare(agents: Sequence[_Agent]) -> None:
-    """Add to each agent the findings about what another one claims as well."""
-    claimants: defaultdict[tuple[str, str], list[_Agent]] = defaultdict(list)
-    for agent in agents:
-        for claim in agent.claims:
-            claimants[claim].append(agent)
-    for (rule, word), members in claimants.items():
-        same_id = len({member.spec.id for member in members if member.spec}) == 1
-        if len(members) == 1 or (same_id and rule != "duplicate-id"):
+def _compare(agents: Sequence[AgentFile]) -> list[AgentFile]:
+    """Return the agents with the findings about what another one claims as well."""
+    clashes: defaultdict[str, list[Diagnostic]] = defaultdict(list)
+    for (rule, word), members in _contested(agents).items():
+        if rule != "duplicate-id" and len({member.id for member in members}) == 1:
             continue
         for agent in members:
             others = " and ".join(member.path for member in members if member is not agent)
             message = _CLASHES[rule].format(word=word, others=others)
-            agent.findings.append(replace(agent.claims[rule, word], message=message))
+            clashes[agent.path].append(replace(agent.claims[rule, word], message=message))
+    return [_clashing(agent, tuple(clashes.get(agent.path, ()))) for agent in agents]
+
+
+def _contested(agents: Sequence[AgentFile]) -> Mapping[Claim, list[AgentFile]]:
+    """Return what several agents claim, each with its claimants."""
+    claimed: set[Claim] = set()
+    contested: set[Claim] = set()
+    for agent in agents:
+        contested |= claimed.intersection(agent.claims)
+        claimed.update(agent.claims)
+    claimants: defaultdict[Claim, list[AgentFile]] = defaultdict(list)
+    for agent in agents if contested else ():
+        for claim in contested.intersection(agent.claims):
+            claimants[claim].append(agent)
+    return claimants
+
+
+def _clashing(agent: AgentFile, clashes: tuple[Diagnostic, ...]) -> AgentFile:
+    return agent if agent.clashes == clashes else replace(agent, clashes=clashes)

@@ -14,12 +14,12 @@ _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 def as_text(loaded: Loaded) -> str:
     """Return each finding with its line and a caret, then one line that counts them."""
-    return "\n".join([*map(_with_caret, loaded.diagnostics), _summary(loaded)])
+    return "\n".join([*map(with_caret, loaded.diagnostics), _summary(loaded)])
 
 
 def as_json(loaded: Loaded) -> str:
     """Return a JSON list with one object a finding."""
-    return json.dumps([_record(finding) for finding in loaded.diagnostics], indent=2)
+    return json.dumps([finding.as_json() for finding in loaded.diagnostics], indent=2)
 
 
 def as_github(loaded: Loaded) -> str:
@@ -47,11 +47,10 @@ REPORTERS: dict[str, Callable[[Loaded], str]] = {
 }
 
 
-def _with_caret(finding: Diagnostic) -> str:
-    level = "" if finding.level == "error" else f"{finding.level}: "
-    place = f"{finding.path}:{finding.line}:{finding.column}"
-    head = f"{place}: {level}{finding.sentence} [{finding.rule}]"
-    return "\n".join([head, *_quoted(finding)]) if finding.excerpt.strip() else head
+def with_caret(finding: Diagnostic) -> str:
+    """Return one finding with its line and a caret, as `as_text` does."""
+    head = [finding.headline]
+    return "\n".join(head + _quoted(finding) if finding.excerpt.strip() else head)
 
 
 def _quoted(finding: Diagnostic) -> list[str]:
@@ -78,19 +77,6 @@ def _summary(loaded: Loaded) -> str:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
-def _record(finding: Diagnostic) -> dict[str, str | int | None]:
-    return {
-        "path": finding.path,
-        "line": finding.line,
-        "column": finding.column,
-        "end_column": finding.end,
-        "level": finding.level,
-        "rule": finding.rule,
-        "message": finding.message,
-        "suggestion": finding.suggestion,
-    }
 
 
 def _annotation(finding: Diagnostic) -> str:

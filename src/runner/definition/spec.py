@@ -181,7 +181,12 @@ class AgentSpec:
     @cached_property
     def digest(self) -> str:
         """The first 12 hexadecimal digits of the SHA-256 of the canonical JSON."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+        return digest_of(self.to_json())
+
+
+def digest_of(text: str) -> str:
+    """Return the digest that names a spec by its canonical JSON."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def spec_from_json(text: str) -> AgentSpec:

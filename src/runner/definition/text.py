@@ -3,6 +3,7 @@
 import bisect
 import codecs
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from runner.definition.diagnostics import START, Diagnostic, Level, Span
@@ -79,8 +80,10 @@ class ReadError(Exception):
         self.finding = finding
 
 
-def read_text(path: Path) -> TextFile:
+def read_text(path: Path, read: Callable[[Path], bytes]) -> TextFile:
     """Read a UTF-8 file of at most 256 KiB; a byte order mark is dropped.
+
+    `read` returns the bytes of a file, one more than allowed at most, or raises OSError.
 
     Raises:
         ReadError: it is missing, no file, not readable, too large or not text.
@@ -90,8 +93,7 @@ def read_text(path: Path) -> TextFile:
         if path.exists() and not (path.is_file() or path.is_dir()):
             message = "this is neither a file nor a folder but a device, a pipe or a socket"
             raise ReadError(nowhere, nowhere.finding(START, "unreadable", message))
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read(path)
     except OSError as error:
         raise ReadError(
             nowhere, nowhere.finding(START, "unreadable", _reason(path, error))

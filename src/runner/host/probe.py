@@ -38,6 +38,8 @@ class Prober:
         self._backends = backends
         self._clock = clock
         self._open: dict[str, tuple[Backend, Open]] = {}
+        self._known: list[Backend] = []
+        self._distinct: dict[str, Backend] = {}
 
     async def run(self) -> None:
         """Look every few seconds; return only when cancelled."""
@@ -49,7 +51,7 @@ class Prober:
         """Probe what is due now, all at once, and log what has changed since the last look."""
         listed = self._listed()
         self._tell(listed)
-        due = [backend for backend in listed.values() if self._is_due(backend)]
+        due = [backend for backend in listed.values() if self._claims(backend)]
         if due:
             async with aiohttp.ClientSession(trust_env=True) as http:
                 service = Service(http, self._breakers.environment, (), _LIMIT)
@@ -58,16 +60,19 @@ class Prober:
 
     def _listed(self) -> dict[str, Backend]:
         """Return the backends that can be open, one of each identity."""
-        listed = (backend for backend in self._backends() if parts(backend))
-        found: dict[str, Backend] = {}
-        for backend in listed:
-            found.setdefault(identity(backend, self._breakers.environment), backend)
-        return found
+        backends = list(self._backends())
+        if backends != self._known:
+            # Only then: a thousand agents take 40 ms.
+            self._known, self._distinct = backends, {}
+            for backend in filter(parts, dict.fromkeys(backends)):
+                same = identity(backend, self._breakers.environment)
+                self._distinct.setdefault(same, backend)
+        return self._distinct
 
-    def _is_due(self, backend: Backend) -> bool:
+    def _claims(self, backend: Backend) -> bool:
         # Without its key no call can use it, and neither can a probe.
         has_keys = all(map(self._breakers.environment.get, key_variables(backend)))
-        return has_keys and self._breakers.due(backend, self._clock())
+        return has_keys and self._breakers.claim(backend, self._clock())
 
     async def _probe(self, backend: Backend, service: Service) -> None:
         outcomes = [outcome async for outcome in TRIES[backend.kind](backend, service)]

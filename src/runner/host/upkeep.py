@@ -3,14 +3,20 @@
 import asyncio
 import logging
 
+from runner.catalog import ledger
 from runner.catalog.breaker import Breakers
 from runner.catalog.records import Records
+from runner.catalog.reload import Reload
 from runner.catalog.remote import LastAnswers
+from runner.catalog.store import Store
+from runner.errors import RunnerError
 
 _log = logging.getLogger(__name__)
 
 _DAY = 24 * 3600.0
 _ANSWERS_KEPT = 30 * _DAY
+#: A snapshot may be needed by a call that was accepted when it was last written, and has not begun.
+_KEPT = 2 * _DAY
 
 
 async def keep_records(records: Records, days: float) -> None:
@@ -35,3 +41,25 @@ async def keep_breakers(breakers: Breakers) -> None:
     while True:
         await asyncio.to_thread(breakers.remove_older, _DAY)
         await asyncio.sleep(_DAY)
+
+
+async def keep_snapshots(agents: Reload, store: Store) -> None:
+    """Remove snapshots that nobody needs, now and once a day; return only when cancelled."""
+    while True:
+        await asyncio.to_thread(sweep, agents, store)
+        await asyncio.sleep(_DAY)
+
+
+def sweep(agents: Reload, store: Store) -> None:
+    """Remove the snapshots that no host serves and that no running call has."""
+    try:
+        # One that serves is never old.
+        for spec in agents.serving.catalog.specs.values():
+            store.write(spec)
+        running = {(call.agent, call.revision) for call in Records(store.state).running()}
+        removed = store.sweep(running | set(ledger.revisions(store.state)), _KEPT)
+    except RunnerError as error:
+        _log.warning("snapshots are not tidied up", extra={"reason": str(error)})
+        return
+    if removed:
+        _log.info("old snapshots removed", extra={"snapshots": removed})

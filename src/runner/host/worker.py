@@ -5,66 +5,55 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from livekit.agents import AgentServer, JobRequest
 from livekit.protocol.agent import Job
 
 from runner.catalog import stamp
-from runner.catalog.announcements import Announcements
-from runner.catalog.breaker import Breakers
-from runner.catalog.catalog import Catalog, NoRoute, RoomRequest, Route
-from runner.catalog.records import TRANSCRIPTS_VARIABLE, Records
-from runner.catalog.remote import LastAnswers
-from runner.catalog.store import STATE_VARIABLE, Store
-from runner.definition.spec import Backend
+from runner.catalog.catalog import NoRoute, RoomRequest, Route
+from runner.catalog.records import Records
+from runner.catalog.reload import Reload
+from runner.catalog.store import Store
 from runner.errors import RunnerError
-from runner.host import access, job, upkeep
+from runner.host import access, chores, job
 from runner.host.access import Access
 from runner.host.again import Again
-from runner.host.announcements import Announcer
-from runner.host.probe import Prober
+from runner.host.recording import Recording
+from runner.host.status import Status, served
 
 _log = logging.getLogger(__name__)
 
 _INTERRUPTED = 130
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """What of the calls is kept: for how many days, and whether with what was said."""
-
-    days: float = 30.0
-    transcripts: bool = False
-
-
 class Worker:
-    """Serves a catalog on LiveKit; `catalog` may be replaced while it runs.
+    """Serves on LiveKit what `agents` holds at each moment.
 
-    `drain` is how long running calls may take to end by themselves, in seconds.
+    `drain` is how long running calls may take to end by themselves, in seconds; `status_port` is
+    where the status is told, 0 for any free port.
     """
 
     def __init__(
         self,
-        catalog: Catalog,
+        agents: Reload,
         store: Store,
         livekit: Access,
         *,
         name: str = "",
         drain: float,
-        recording: Recording = Recording(),
+        status_port: int = 0,
+        recording: Recording,
     ) -> None:
-        self.catalog = catalog
+        self._agents = agents
         self._livekit = livekit
         self._drain = drain
         self._recording = recording
-        self._state = store.state
+        self._store = store
+        self._status_port = status_port
         self._stop = asyncio.Event()
-        # The job processes inherit both.
-        os.environ[STATE_VARIABLE] = str(store.state.resolve())
-        os.environ[TRANSCRIPTS_VARIABLE] = "1" if recording.transcripts else "0"
+        recording.export(store.state)
         # LiveKit's own ways to name a worker, which would silence automatic dispatch unseen.
         for variable in ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE"):
             os.environ.pop(variable, None)
@@ -90,10 +79,11 @@ class Worker:
         """Serve until a signal asks to stop, then let running calls end.
 
         Raises:
-            RunnerError: LiveKit cannot be reached, or refuses the key.
+            RunnerError: LiveKit cannot be reached, or refuses the key; the port is taken.
         """
         await access.check(self._livekit)
-        async with self._background():
+        background = chores.done(self._agents, self._store, keep_calls=self._recording.days)
+        async with background, served(self._status(), self._status_port):
             await self._serve()
 
     async def _serve(self) -> None:
@@ -107,7 +97,7 @@ class Worker:
             await _finished(serving)
 
     async def _on_request(self, request: JobRequest) -> None:
-        route = self.catalog.route(_room_request(request))
+        route = self._agents.serving.catalog.route(_room_request(request))
         room = {"room": request.room.name}
         if isinstance(route, NoRoute):
             _log.warning("job turned down", extra=room | {"looked_for": route.looked_for})
@@ -145,24 +135,10 @@ class Worker:
     def _running(self) -> set[str]:
         return {running.job.id for running in self._server.active_jobs}
 
-    def _backends(self) -> Sequence[Backend]:
-        return [backend for spec in self.catalog.specs.values() for backend in spec.backends]
-
-    @asynccontextmanager
-    async def _background(self) -> AsyncIterator[None]:
-        work = (
-            upkeep.keep_records(Records(self._state), self._recording.days),
-            upkeep.keep_answers(LastAnswers(self._state)),
-            upkeep.keep_breakers(Breakers(self._state)),
-            Prober(Breakers(self._state), self._backends).run(),
-            Announcer(Announcements(self._state), lambda: self.catalog.specs).run(),
+    def _status(self) -> Status:
+        return Status(
+            agents=self._agents, server=self._server, state=self._store.state, url=self._livekit.url
         )
-        tasks = [asyncio.create_task(one) for one in work]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

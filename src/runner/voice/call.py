@@ -25,7 +25,7 @@ from runner.voice import choice, last_words, record, session, tools
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.failover import Failover, Observer
 from runner.voice.line import Line, RoomLine
-from runner.voice.reasons import UNBUILT
+from runner.voice.reasons import BROKEN, UNLEARNT
 from runner.voice.words import Words
 
 _log = logging.getLogger(__name__)
@@ -100,6 +100,11 @@ class Call(Observer):
         if caller := await self._line.caller():
             await (self._failover.meet(caller) if agent else self._apologise())
 
+    def break_backend(self) -> None:
+        """Let the backend that has the call fail, so that one hears what follows."""
+        if self._conversation is not None:
+            self._failover.fail(BROKEN)
+
     def entered(self, backend: Backend, seconds: float) -> None:
         """Name the backend that took over in all lines from now on."""
         self._backend = backend
@@ -109,7 +114,7 @@ class Call(Observer):
     def left(self, backend: Backend, reason: str) -> None:
         """Record why the backend was left, and let later calls know."""
         self._recorder.left(backend, reason)
-        if reason not in UNBUILT:
+        if reason not in UNLEARNT:
             self._breakers.failed(backend, reason)
 
     def heard(self, backend: Backend, gap: float) -> None:

@@ -91,6 +91,10 @@ class Failover:
         if self._signs.agent is not None:
             await self._signs.agent.begin()
 
+    def fail(self, reason: str) -> None:
+        """Leave the backend that carries the call, as if it had failed for this `reason`."""
+        self._signs.fail(reason)
+
     def _on_close(self, _: CloseEvent) -> None:
         self._signs.stop()
         for task in self._tasks - self._ending:

@@ -86,6 +86,10 @@ class Signs:
         self.agent = None
         self._watch.close()
 
+    def fail(self, reason: str) -> None:
+        """Let the backend that is followed have failed for a `reason` that no event tells."""
+        self._fail(self.agent, reason)
+
     async def tools_over(self) -> None:
         """Wait until no tool runs."""
         await self._no_tools.wait()

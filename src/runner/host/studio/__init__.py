@@ -1,0 +1,1 @@
+"""The studio: a page on this machine from which agents are seen, called and tried."""

@@ -1,0 +1,52 @@
+"""What pages are told beside their calls: the agents as they are, and the calls that are on."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import WSCloseCode, web
+
+from runner.catalog.records import Records
+from runner.catalog.serving import Serving
+from runner.host.studio import shown
+from runner.host.studio.wire import ProtocolError, Wire
+
+#: How often is looked, in seconds: an edit is seen when it is saved, a call when it begins.
+_LOOK = 0.25
+_LOOKS_A_RECORD = 4
+
+
+class Feed:
+    """The events for every page; `serving` returns what is served now."""
+
+    def __init__(self, serving: Callable[[], Serving], records: Records) -> None:
+        self._serving = serving
+        self._records = records
+
+    async def follow(self, request: web.Request, stopped: asyncio.Event) -> web.WebSocketResponse:
+        """Tell one page of every change, until it goes or the studio has `stopped`."""
+        wire = await Wire.open(request)
+        telling = asyncio.create_task(self._tell(wire, stopped))
+        try:
+            async for _ in wire.messages():
+                raise ProtocolError("nothing is to be said here")
+        except ProtocolError as error:
+            await wire.close(WSCloseCode.UNSUPPORTED_DATA, str(error))
+        finally:
+            telling.cancel()
+        return wire.response
+
+    async def _tell(self, wire: Wire, stopped: asyncio.Event) -> None:
+        serving: Serving | None = None
+        calls: dict[str, Any] = {}
+        looks = 0
+        while not stopped.is_set():
+            if serving is not (serving := self._serving()):
+                wire.send(shown.agents(serving))
+            if looks % _LOOKS_A_RECORD == 0:
+                running = await asyncio.to_thread(self._records.running)
+                if calls != (calls := shown.calls(running)):
+                    wire.send(calls)
+            looks += 1
+            await asyncio.sleep(_LOOK)
+        await wire.close(WSCloseCode.GOING_AWAY)

@@ -1,0 +1,91 @@
+/** The controls of a call: talk, mute, hang up, break, type; and what is going on in it. */
+
+import { byId, say } from "./dom.js";
+import { clock } from "./words.js";
+import { drawLevels } from "./meter.js";
+
+const STATES = {
+  initializing: "getting ready",
+  idle: "listening",
+  listening: "listening",
+  thinking: "thinking",
+  speaking: "speaking",
+};
+const MICROPHONE = { on: "Mute", muted: "Unmute", none: "Use microphone" };
+const SHORTCUTS = { KeyT: "talk", KeyM: "mute", KeyH: "hangup", KeyB: "break" };
+
+/** Connect the buttons, the keys and the type box with what they do. */
+export function wire({ talk, mute, hangUp, breakBackend, again, type }) {
+  byId("talk").addEventListener("click", talk);
+  byId("mute").addEventListener("click", mute);
+  byId("hangup").addEventListener("click", hangUp);
+  byId("break").addEventListener("click", breakBackend);
+  byId("again").addEventListener("click", again);
+  byId("type").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const box = byId("text");
+    if (box.value.trim() !== "") type(box.value.trim());
+    box.value = "";
+  });
+  addEventListener("keydown", pressShortcut);
+  if (navigator.platform.startsWith("Mac")) {
+    for (const key of document.querySelectorAll("kbd")) say(key, key.textContent.replace("Alt ", "⌥"));
+  }
+}
+
+/** Draw the levels of a call until it is over. */
+export function drawCall(levels) {
+  drawLevels(byId("meter"), levels);
+}
+
+/** Show the controls as they are to be now. */
+export function showStage({ call, agent, connected }) {
+  const focused = document.activeElement;
+  byId("talk").hidden = call !== null;
+  byId("incall").hidden = call === null;
+  byId("now").hidden = call === null;
+  const callable = connected && agent !== undefined && agent.state !== "broken";
+  byId("talk").disabled = !callable;
+  byId("text").disabled = call === null && !callable;
+  byId("send").disabled = byId("text").disabled;
+  if (call !== null) showCall(call);
+  byId("edited").hidden = !call?.edited;
+  if (byId("controls").contains(focused) && isGone(focused)) next(call).focus();
+}
+
+function isGone(element) {
+  return element.disabled || element.closest("[hidden]") !== null;
+}
+
+/** Return what is to have the focus after a control that has gone. */
+function next(call) {
+  if (call === null) return byId("talk");
+  return byId(call.rehearsal ? "text" : "mute");
+}
+
+/** Show for how long the call lasts. */
+export function showClock(call) {
+  if (call !== null) say(byId("clock"), clock((performance.now() - call.line.began) / 1000));
+}
+
+function showCall(call) {
+  const { microphone } = call.line;
+  say(byId("mutelabel"), MICROPHONE[microphone]);
+  byId("mute").dataset.state = microphone;
+  byId("mute").hidden = call.rehearsal;
+  byId("break").hidden = call.rehearsal || call.backend === "";
+  byId("break").disabled = call.breaking;
+  say(byId("breaklabel"), call.failedOver ? "Break the fallback" : "Break the primary");
+  say(byId("doing"), call.asking ? "allow the microphone" : STATES[call.state] ?? "calling");
+  byId("now").dataset.state = call.state;
+  say(byId("backend"), call.backend);
+  showClock(call);
+}
+
+function pressShortcut(event) {
+  const id = SHORTCUTS[event.code];
+  if (id === undefined || !event.altKey || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  const button = byId(id);
+  if (button.closest("[hidden]") === null) button.click();
+}

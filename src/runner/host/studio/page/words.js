@@ -1,0 +1,44 @@
+/** Times, durations and values as people read them. */
+
+/** Return a moment as "19:02", with its day where that is not today. */
+export function moment(iso) {
+  const date = new Date(iso);
+  if (Number.isNaN(date.getTime())) return "";
+  const time = date.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+  if (date.toDateString() === new Date().toDateString()) return time;
+  return `${date.toLocaleDateString([], { day: "numeric", month: "short" })} ${time}`;
+}
+
+/** Return seconds as "1:05". */
+export function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const rest = String(whole % 60).padStart(2, "0");
+  return `${Math.floor(whole / 60)}:${rest}`;
+}
+
+/** Return a short time in seconds as "0.42 s". */
+export function brief(seconds) {
+  return `${seconds.toFixed(seconds < 10 ? 2 : 0)} s`;
+}
+
+/** Return a tool's arguments as they would be written in a call. */
+export function written(values) {
+  return Object.entries(values ?? {})
+    .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
+    .join(", ");
+}
+
+/** Return an agent's state as a short sentence. */
+export function standing({ state, since }) {
+  const when = moment(since);
+  const after = when === "" ? "" : ` since ${when}`;
+  return { serving: "Serving", last_good: "Last good", broken: "Broken" }[state] + after;
+}
+
+/** Return how a call of an agent begins, as a label and words; braces hold what a model is asked. */
+export function opening({ greeting, state }) {
+  if (state === "broken") return ["", ""];
+  if (!greeting) return ["It waits for you to speak first", ""];
+  const asked = /^\{(.*)\}$/s.exec(greeting);
+  return asked ? ["It begins as its model likes, asked to", asked[1]] : ["It begins with", greeting];
+}

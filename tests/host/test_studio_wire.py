@@ -1,0 +1,318 @@
+"""The ends of a page's WebSocket: bounded queues, segments of sound, edits while a call is on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from livekit import rtc
+from rig.page import Page
+
+from runner.catalog.serving import Serving
+from runner.catalog.store import STATE_VARIABLE
+from runner.definition.loader import load
+from runner.host.start import Unchanging
+from runner.host.studio.server import Studio
+from runner.host.studio.sound import RATE, Captions, Loudspeaker, Microphone
+from runner.host.studio.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from livekit.agents.voice.io import PlaybackFinishedEvent
+    from rig.openai_service import OpenAIService
+
+    Serve = Callable[
+        [Callable[[Wire], Awaitable[None]]], Awaitable[aiohttp.ClientWebSocketResponse]
+    ]
+
+SECOND = bytes(2 * RATE)
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Open a wire, do something with it on the studio's side, and return the page's side."""
+    async with aiohttp.ClientSession() as http:
+        runners = []
+
+        async def start(work: Callable[[Wire], Awaitable[None]]) -> aiohttp.ClientWebSocketResponse:
+            async def answer(request: web.Request) -> web.WebSocketResponse:
+                wire = await Wire.open(request)
+                await work(wire)
+                return wire.response
+
+            app = web.Application()
+            app.router.add_get("/", answer)
+            runners.append(web.AppRunner(app, shutdown_timeout=0.1))
+            await runners[-1].setup()
+            await web.TCPSite(runners[-1], "127.0.0.1", 0).start()
+            host, port = runners[-1].addresses[0][:2]
+            return await http.ws_connect(f"http://{host}:{port}/", max_msg_size=0)
+
+        yield start
+        for runner in runners:
+            await runner.cleanup()
+
+
+async def read_all(socket: aiohttp.ClientWebSocketResponse) -> list[aiohttp.WSMessage]:
+    """Read to the end; the last message is the close."""
+    messages = [await socket.receive()]
+    while messages[-1].type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+        messages.append(await socket.receive())
+    return messages
+
+
+async def test_a_page_that_lets_events_wait_is_given_up(serve: Serve) -> None:
+    """A page that does not read costs no more memory than the queue may hold."""
+    done = asyncio.Event()
+
+    async def work(wire: Wire) -> None:
+        for _ in range(1000):
+            wire.tell("note", text="x" * 10_000)
+        async for _ in wire.messages():
+            pass
+        done.set()
+
+    socket = await serve(work)
+    async with asyncio.timeout(10):
+        await done.wait()
+        *told, end = await read_all(socket)
+    assert len(told) < 300
+    assert end.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+async def test_sound_waits_for_a_page_that_is_slow(serve: Serve) -> None:
+    """Sound is held back, not kept: the voice goes on when the page reads again."""
+    sent = 0
+    through = asyncio.Event()
+
+    async def work(wire: Wire) -> None:
+        nonlocal sent
+        for _ in range(400):
+            await wire.play(SECOND)
+            sent += 1
+        through.set()
+        await wire.close()
+
+    socket = await serve(work)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(through.wait(), 1.0)
+    assert sent < 300
+    *told, end = await read_all(socket)
+    assert len(told) == 400
+    assert end.data == 1000
+
+
+async def test_what_was_told_leaves_before_the_end(serve: Serve) -> None:
+    """A page reads why its call is over, and then that it is."""
+
+    async def work(wire: Wire) -> None:
+        wire.tell("ended", reason="announced")
+        await wire.close(1001, "gone")
+        wire.tell("never")
+
+    told, end = await read_all(await serve(work))
+    assert told.json() == {"type": "ended", "reason": "announced"}
+    assert (end.data, end.extra) == (1001, "gone")
+
+
+async def test_dropped_sound_does_not_leave(serve: Serve) -> None:
+    """What a caller has talked over is not sent any more; events are."""
+
+    async def work(wire: Wire) -> None:
+        await wire.play(SECOND)
+        wire.tell("one")
+        await wire.play(SECOND)
+        wire.drop_sound()
+        wire.tell("clear", segment=1)
+        await wire.close()
+
+    *told, _ = await read_all(await serve(work))
+    assert [one.json()["type"] for one in told] == ["one", "clear"]
+
+
+class Told(Wire):
+    """A wire that leads nowhere, and remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.sound = b""
+
+    def tell(self, kind: str, /, **fields: Any) -> None:
+        self.events.append({"type": kind, **fields})
+
+    async def play(self, pcm: bytes) -> None:
+        assert len(pcm) <= RATE // 5
+        self.sound += pcm
+
+    def drop_sound(self) -> None:
+        self.sound = b""
+
+
+class Speech:
+    """A loudspeaker, what its page is told, and what LiveKit is."""
+
+    def __init__(self) -> None:
+        self.wire = Told()
+        self.loudspeaker = Loudspeaker(self.wire)
+        self.finished: list[tuple[float, bool]] = []
+        self.loudspeaker.on("playback_finished", self._note)
+
+    async def say(self, seconds: float = 1.0) -> None:
+        samples = round(seconds * RATE)
+        await self.loudspeaker.capture_frame(rtc.AudioFrame(bytes(2 * samples), RATE, 1, samples))
+
+    def answer(self, segment: int, seconds: float, *, interrupted: bool = False) -> None:
+        self.loudspeaker.played(
+            {"segment": segment, "seconds": seconds, "interrupted": interrupted}
+        )
+
+    def _note(self, event: PlaybackFinishedEvent) -> None:
+        self.finished.append((event.playback_position, event.interrupted))
+
+
+async def test_a_segment_is_over_when_the_page_says_so() -> None:
+    """Each segment is answered for once, by its number, and no longer than it was."""
+    speech = Speech()
+    for segment in (1, 2):
+        await speech.say()
+        speech.loudspeaker.flush()
+        assert speech.wire.events[-1] == {"type": "flush", "segment": segment}
+        assert len(speech.finished) == segment - 1
+        speech.answer(segment, 7.0)
+        speech.answer(segment, 0.2, interrupted=True)
+    assert speech.finished == [(1.0, False)] * 2
+    assert not speech.loudspeaker.was_cut
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+async def test_a_cleared_segment_was_cut(flushed: bool) -> None:
+    """It is over once both the end of its sound and the page's answer are there."""
+    speech = Speech()
+    await speech.say()
+    if flushed:
+        speech.loudspeaker.flush()
+    speech.loudspeaker.clear_buffer()
+    speech.loudspeaker.clear_buffer()
+    assert [one for one in speech.wire.events if one["type"] == "clear"] == [
+        {"type": "clear", "segment": 1}
+    ]
+    assert speech.wire.sound == b""
+    await speech.say() if not flushed else None
+    assert speech.wire.sound == b""
+    speech.answer(1, 0.4, interrupted=True)
+    speech.loudspeaker.flush()
+    assert speech.finished == [(0.4, True)]
+    assert speech.loudspeaker.was_cut
+    await speech.say()
+    assert speech.wire.sound
+
+
+async def test_a_late_answer_does_not_end_the_next_segment() -> None:
+    """A page that had played all when it was told to be silent answers in vain."""
+    speech = Speech()
+    await speech.say()
+    speech.loudspeaker.flush()
+    speech.loudspeaker.clear_buffer()
+    speech.answer(1, 1.0)
+    await speech.say()
+    speech.loudspeaker.flush()
+    speech.answer(1, 1.0, interrupted=True)
+    assert len(speech.finished) == 1
+
+
+async def test_a_page_that_has_gone_is_answered_for() -> None:
+    """Nothing waits for it: neither what it was playing nor what is still to come."""
+    speech = Speech()
+    await speech.say()
+    speech.loudspeaker.flush()
+    speech.loudspeaker.release()
+    await speech.say()
+    speech.loudspeaker.flush()
+    assert speech.finished == [(0.0, True)] * 2
+    await asyncio.wait_for(speech.loudspeaker.wait_for_playout(), 1)
+
+
+async def test_captions_grow_and_end_where_they_were_cut() -> None:
+    """Each sentence has an id of its own and all of its words so far."""
+    wire = Told()
+    cut = False
+    captions = Captions(wire, lambda: cut)
+    for word in ("One ", "two"):
+        await captions.capture_text(word)
+    captions.flush()
+    captions.flush()
+    cut = True
+    await captions.capture_text("Three")
+    captions.flush()
+    shown = [(one["id"], one["text"], one["final"], one["interrupted"]) for one in wire.events]
+    first, last = shown[0][0], shown[-1][0]
+    assert first != last
+    assert shown == [
+        (first, "One ", False, False),
+        (first, "One two", False, False),
+        (first, "One two", True, False),
+        (last, "Three", False, False),
+        (last, "Three", True, True),
+    ]
+
+
+async def test_a_microphone_that_nobody_hears_keeps_the_latest() -> None:
+    """A page that sends faster than it is heard fills no memory."""
+    microphone = Microphone()
+    for number in range(1000):
+        microphone.push(number.to_bytes(2, "little") * 480)
+    microphone.close()
+    heard = [frame.data[0] async for frame in microphone]
+    assert 50 < len(heard) <= 100
+    assert heard == list(range(1000 - len(heard), 1000))
+
+
+@dataclass
+class Agents:
+    """Agents that a test may replace."""
+
+    serving: Serving
+
+
+async def test_an_edit_is_told_to_pages_and_to_calls(
+    openai_service: OpenAIService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer revision is shown by itself; a call keeps its own, and is told of it once."""
+    for name, value in openai_service.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
+    file = tmp_path / "agents" / "desk.yaml"
+    file.parent.mkdir()
+
+    def serving(prompt: str) -> Serving:
+        file.write_text(f"prompt: {prompt}\n")
+        return Unchanging.of(load([file.parent]), file.parent).serving
+
+    agents = Agents(serving("One."))
+    studio = Studio(agents, tmp_path / "state", port=0, page=tmp_path)
+    page = Page()
+    async with studio.serve() as address, aiohttp.ClientSession() as http:
+        feed = await http.ws_connect(f"{address}events", origin=address.rstrip("/"))
+        assert (await feed.receive_json())["agents"][0]["prompt"].startswith("One.")
+        await page.call(address, "desk")
+        await page.wait_heard(within=20)
+        assert page.of("edited") == []
+        agents.serving = serving("Two.")
+        (newer,) = agents.serving.catalog.specs.values()
+        await page.wait_event("edited", revision=newer.digest)
+        while (told := await feed.receive_json())["type"] != "agents":
+            pass
+        assert told["agents"][0]["prompt"].startswith("Two.")
+        agents.serving = Serving(catalog=agents.serving.catalog, agents=agents.serving.agents)
+        while (await feed.receive_json())["type"] != "agents":
+            pass
+        assert len(page.of("edited")) == 1
+        await page.tell("hang_up")
+        await page.wait_closed()
+    await page.leave()

@@ -1,0 +1,62 @@
+"""The studio's page in Chromium, at a server that does what the test says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest_asyncio
+from rig import sound, speech
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import pytest
+    from playwright.async_api import Browser, Playwright
+    from rig.browser import Open
+    from rig.stand_in_studio import StandInStudio
+
+SECONDS_OF_QUIET = 2.0
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def playwright() -> AsyncIterator[Playwright]:
+    """Run playwright, one for all tests."""
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium(
+    playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Browser]:
+    """Run Chromium; its microphone is silent for two seconds, asks a question, and begins again."""
+    from rig import browser
+
+    question = sound.from_wav(speech.spoken("What do you have on Monday?"))
+    microphone = tmp_path_factory.mktemp("microphone") / "question.wav"
+    quiet = sound.tone(0, SECONDS_OF_QUIET)
+    microphone.write_bytes(sound.to_wav(quiet + question))
+    running = await browser.launch(playwright, microphone)
+    yield running
+    await running.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def studio() -> AsyncIterator[StandInStudio]:
+    """Serve the page."""
+    from rig.stand_in_studio import StandInStudio
+
+    server = await StandInStudio().start()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(chromium: Browser, studio: StandInStudio) -> AsyncIterator[Open]:
+    """Open pages of the stand-in; in the end they have asked nobody else, and nothing broke."""
+    from rig.browser import Visits
+
+    async with Visits(chromium, studio.url) as visits:
+        yield visits.open
