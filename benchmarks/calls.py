@@ -177,7 +177,7 @@ class _Call:
         """Ask something while the fault is on."""
         self._case.begin(self._service)
         if self._case.moment == IDLE:
-            await self._service.realtime.journal.wait("disconnected")
+            await self._service.realtime.journal.wait("broken_off")
             self._service.realtime.fault = None
         _, self._asked = await self.caller.say(QUESTION)
 

@@ -106,10 +106,12 @@ def _not_answered() -> Iterator[Case]:
 
 def _lost() -> Iterator[Case]:
     """Break an answer off, or a connection behind the caller's back."""
-    dies, stalls = Fault("dies_midway", after=1.0), Fault("stalls", after=1.0)
-    yield Case(MID_ANSWER, "dies_midway", Bar(FIRST_AUDIO, extra=0.5), dies)
-    yield Case(MID_ANSWER, "stalls", Bar(FIRST_AUDIO, extra=PATIENCE + 0.5), stalls)
+    known, mute = Bar(FIRST_AUDIO, extra=0.5), Bar(FIRST_AUDIO, extra=PATIENCE + 0.5)
+    yield Case(MID_ANSWER, "dies_midway", known, Fault("dies_midway", after=1.0))
+    yield Case(MID_ANSWER, "fails_midway", known, Fault("fails_midway", after=1.0))
+    yield Case(MID_ANSWER, "stalls", mute, Fault("stalls", after=1.0))
     yield Case(IDLE, "dies_idle", Bar(ANSWER, extra=0.5), Fault("dies_idle", after=0.2))
+    yield Case(IDLE, "black_hole", mute, Fault("black_hole", after=0.2))
     yield Case(IN_TOOL, "dies_after", Bar(ANSWER, extra=TOOL + 0.5), Fault("dies_after"))
 
 

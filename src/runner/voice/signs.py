@@ -19,6 +19,7 @@ from livekit.agents.voice.events import ToolExecutionUpdatedEvent
 
 from runner.reach.reasons import CONNECTION_LOST, of_error
 from runner.voice.backends.agent import BackendAgent
+from runner.voice.backends.guard import is_failed_response
 from runner.voice.handover import Handover
 from runner.voice.reasons import EMPTY, LASTING, SILENT
 from runner.voice.watch import Watch
@@ -111,7 +112,9 @@ class Signs:
         elif not error.recoverable:
             # LiveKit closes the session after this, unless the error is said to be recoverable.
             error.recoverable = True
-            self._fail(agent, self._known(of_error(error.error)))
+            # The sound of an answer that was given up has ended by now as if it were whole.
+            given_up = is_failed_response(error.error)
+            self._fail(agent, self._known(of_error(error.error)), cut_off=given_up)
 
     def _count(self, reason: str) -> None:
         self._errors.append(reason)
@@ -194,14 +197,14 @@ class Signs:
         if event.has_tool_reply:
             self._watch.expect()
 
-    def _fail(self, agent: BackendAgent | None, reason: str) -> None:
+    def _fail(self, agent: BackendAgent | None, reason: str, *, cut_off: bool = False) -> None:
         # Whoever was left has nothing more to say.
         if agent is None or agent is not self.agent:
             return
         self.stop()
         now = asyncio.get_running_loop().time()
         self._handover.heard |= self._watch.frames > 0
-        cut_off = self._watch.answering and self._watch.frames > 0
+        cut_off = (cut_off or self._watch.answering) and self._watch.frames > 0
         self._on_failure(Failure(agent, self._watch, reason, now, cut_off))
 
 

@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import APIError, llm
+from livekit.agents import APIConnectionError, APIError, llm
 from livekit.plugins.openai import realtime
 from openai.types.realtime import realtime_response_status
 
@@ -47,7 +47,7 @@ class _Guard:
         session.aclose = self.aclose
 
     def _on_error(self, error: llm.RealtimeModelError) -> None:
-        if _is_failed_response(error.error):
+        if is_failed_response(error.error):
             # The plugin would go on, and leave the caller with half an answer or none.
             error.recoverable = False
         if not error.recoverable:
@@ -82,9 +82,11 @@ class _Guard:
         await asyncio.wait({closing}, timeout=_CLOSE)
 
 
-def _is_failed_response(error: Exception) -> bool:
-    failed = realtime_response_status.Error | None
-    return isinstance(error, APIError) and isinstance(error.body, failed)
+def is_failed_response(error: Exception) -> bool:
+    """Tell whether the server gave up an answer, and not the connection."""
+    if not isinstance(error, APIError) or isinstance(error, APIConnectionError):
+        return False
+    return isinstance(error.body, realtime_response_status.Error | None)
 
 
 def _closed(closing: asyncio.Future[None]) -> None:
