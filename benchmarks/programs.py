@@ -45,7 +45,7 @@ async def close_room(server: LiveKitServer, room: str) -> None:
 
 @dataclass(frozen=True)
 class Tree:
-    """The processes of one host by their role; `others` are small helpers."""
+    """The processes of one host by their role; `others` are small."""
 
     host: int
     forkserver: list[int]
