@@ -105,11 +105,11 @@ class Call(Observer):
         if self._conversation is not None:
             self._failover.fail(BROKEN)
 
-    def entered(self, backend: Backend, seconds: float) -> None:
+    def entered(self, backend: Backend) -> None:
         """Name the backend that took over in all lines from now on."""
         self._backend = backend
         self._stamp_logs(backend)
-        self._recorder.entered(backend, seconds)
+        self._recorder.entered(backend)
 
     def left(self, backend: Backend, reason: str) -> None:
         """Record why the backend was left, and let later calls know."""
@@ -136,7 +136,7 @@ class Call(Observer):
         _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
         self._recorder.entered(agent.backend)
         for observer in self._observers:
-            observer.entered(agent.backend, 0.0)
+            observer.entered(agent.backend)
         self._conversation = self._built(tools.build(self._words))
         await self._failover.carry(self._conversation, agent, self._words, self._line)
 

@@ -31,11 +31,11 @@ class Observer:
     def left(self, backend: Backend, reason: str) -> None:
         """Take note of a backend that failed, or could not be built."""
 
-    def entered(self, backend: Backend, seconds: float) -> None:
-        """Take note of one that took over, so many seconds after the failure before."""
+    def entered(self, backend: Backend) -> None:
+        """Take note of one that took over."""
 
     def heard(self, backend: Backend, gap: float) -> None:
-        """Take note of its first sound, after a silence of `gap` seconds."""
+        """Take note of its first sound, for which the caller waited `gap` seconds in silence."""
 
 
 class Failover:
@@ -111,6 +111,7 @@ class Failover:
         self._lineup.failed(backend, failure.reason)
         self._go(self._lineup.connect())
         await self._finish(failure.watch)
+        self._handover.heard_until = max(self._handover.heard_until, failure.watch.heard_until)
         if isinstance(backend, AnnouncementBackend):
             # Its sentence is over now, and it ends the call itself.
             return
@@ -161,11 +162,11 @@ class Failover:
             return False
         self._report(agent.backend, failure)
         self._prepare(watch)
-        if self._handover.replay(failure.time):
+        if self._handover.replay(failure.unheard, failure.time):
             watch.expect()
         elif agent.opening is Opening.LISTEN:
             return True
-        self._go(self._report_gap(agent.backend, watch, failure.watch.silent_since))
+        self._go(self._report_gap(agent.backend, watch))
         return True
 
     def _prepare(self, watch: Watch) -> None:
@@ -185,10 +186,12 @@ class Failover:
         seconds = round(asyncio.get_running_loop().time() - failure.time, 3)
         _log.info("backend took over", extra={"backend": backend.name, "seconds": seconds})
         for observer in self._observers:
-            observer.entered(backend, seconds)
+            observer.entered(backend)
 
-    async def _report_gap(self, backend: Backend, watch: Watch, since: float) -> None:
-        gap = round(await watch.first_sound() - max(since, self._met), 3)
+    async def _report_gap(self, backend: Backend, watch: Watch) -> None:
+        heard = await watch.first_sound()
+        before = self._handover
+        gap = round(heard - max(before.heard_until, before.quiet_since, self._met), 3)
         _log.info("backend is heard", extra={"backend": backend.name, "seconds": gap})
         for observer in self._observers:
             observer.heard(backend, gap)
