@@ -32,7 +32,8 @@ from rig.script import Call, Reply, Tone
 TONES = {440.0: "realtime", 660.0: "pipeline", 880.0: "fallback"}
 REALTIME_HZ, PRIMARY_HZ, FALLBACK_HZ = TONES
 WELCOME, QUESTION, REPLY = "Welcome.", "What can you do for me?", "I can do a lot."
-LONG = "This is a long answer, word after word. It goes on for quite a while, and on and on after."
+#: Its first sentence is spoken while a language model is not yet at half of it.
+LONG = "This is a long answer. It goes on for quite a while, word after word, and on after that."
 SOUNDS = 0.7  # seconds of a whole answer
 OVER = 0.4  # seconds of silence after which an answer is over
 GREETED, KEPT = "greeted", "kept"
@@ -113,6 +114,7 @@ class Bench:
         self._end_peer()
         environment = {**self.server.environment, **self.service.environment}
         environment |= dict(case.environment)
+        environment = {name: value for name, value in environment.items() if value}
         self._peer = peer(environment, self.folder / PEER, pipeline=case.pipeline)
         self._peer_for = _wanted(case)
         await self._peer.start().ready()

@@ -60,7 +60,8 @@ KNOWN, MUTE = {"extra": 0.5}, {"extra": 0.5, "wait": PATIENCE}
 class Case:
     """One fault at one moment; `agent` is the file that meets it.
 
-    `environment` is what the hand-written session has in the place of what that file says.
+    `environment` is what the hand-written session has in the place of what that file says; a
+    variable that is empty is not set.
     """
 
     moment: str
@@ -153,7 +154,9 @@ def _pipeline() -> Iterator[Case]:
     for endpoint in _MODELS:
         for kind in refused:
             yield _http(QUESTION, endpoint, kind, Bar(ANSWER, **KNOWN))
-        yield _http(QUESTION, endpoint, "hang", Bar(FIRST_AUDIO, **MUTE))
+        # Whoever takes over has to hear the question first, where nobody has understood it.
+        own = ANSWER if endpoint == "stt" else FIRST_AUDIO
+        yield _http(QUESTION, endpoint, "hang", Bar(own, **MUTE))
     yield _http(QUESTION, "chat", "cut", Bar(ANSWER, **KNOWN))
     yield _http(MID_ANSWER, "tts", "cut", Bar(FIRST_AUDIO, **KNOWN))
     for endpoint in speaking:
