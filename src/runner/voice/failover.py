@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 _PLAYOUT, _LATE = 6.0, 0.3
 _INTERRUPT = 2.0
 _ENTER = 5.0
+# Seconds until an answer that has begun is on its way.
+_BEGUN = 0.3
 
 
 class Observer:
@@ -109,7 +111,6 @@ class Failover:
         _log.warning("leaving backend", extra={"backend": backend.name, "reason": failure.reason})
         self._tell_left(backend, failure.reason)
         self._lineup.failed(backend, failure.reason)
-        self._go(self._lineup.connect())
         await self._finish(failure.watch)
         self._handover.heard_until = max(self._handover.heard_until, failure.watch.heard_until)
         if isinstance(backend, AnnouncementBackend):
@@ -130,6 +131,8 @@ class Failover:
         """Let the caller hear what was received and the tools end; then stop the rest."""
         left = watch.plays_until - asyncio.get_running_loop().time()
         if left > 0 and self._signs.speech is not None:
+            # The next one can use the time; without any, LiveKit opens them as soon.
+            self._go(self._lineup.connect())
             await _within(self._signs.speech.wait_for_playout(), min(left + _LATE, _PLAYOUT))
         # An interrupted tool would be lost, and be called again by the next backend.
         await self._signs.tools_over()
@@ -174,8 +177,9 @@ class Failover:
         self._go(self._connect_next(watch))
 
     async def _connect_next(self, watch: Watch) -> None:
-        # Not before: now the caller waits for the present one.
+        # Not before: the caller waits for the present one, and its first words must not be late.
         await watch.first_sound()
+        await asyncio.sleep(_BEGUN)
         await self._lineup.connect()
 
     def _follow(self, agent: BackendAgent) -> Watch:
