@@ -9,7 +9,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults import FALLBACK, IDLE, IN_TOOL, MID_ANSWER, NEVER, PRIMARY, START, Case, write_agents
+from faults import (
+    AFTER,
+    FALLBACK,
+    IDLE,
+    IN_TOOL,
+    MID_ANSWER,
+    NEVER,
+    PRIMARY,
+    SPEAKING,
+    START,
+    Case,
+    write_agents,
+)
 from programs import OURS, PEER, close_room, ours, peer, settled
 from rig.caller import Caller, Span
 from rig.host import Host
@@ -20,7 +32,8 @@ from rig.script import Call, Reply, Tone
 TONES = {440.0: "realtime", 660.0: "pipeline", 880.0: "fallback"}
 REALTIME_HZ, PRIMARY_HZ, FALLBACK_HZ = TONES
 WELCOME, QUESTION, REPLY = "Welcome.", "What can you do for me?", "I can do a lot."
-LONG = "This is a long answer that goes on for quite a while, word after word after word."
+#: Its first sentence is spoken while a language model is not yet at half of it.
+LONG = "This is a long answer. It goes on for quite a while, word after word, and on after that."
 SOUNDS = 0.7  # seconds of a whole answer
 OVER = 0.4  # seconds of silence after which an answer is over
 GREETED, KEPT = "greeted", "kept"
@@ -61,7 +74,7 @@ class Bench:
     runner: Host
     _learnt: dict[str, bytes] = field(default_factory=dict)
     _peer: Host | None = None
-    _peer_for: tuple[bool, str | None] = (False, None)
+    _peer_for: object = None
 
     @classmethod
     @asynccontextmanager
@@ -100,7 +113,8 @@ class Bench:
     async def _start_peer(self, case: Case) -> None:
         self._end_peer()
         environment = {**self.server.environment, **self.service.environment}
-        environment |= {"OPENAI_BASE_URL": case.base_url} if case.base_url else {}
+        environment |= dict(case.environment)
+        environment = {name: value for name, value in environment.items() if value}
         self._peer = peer(environment, self.folder / PEER, pipeline=case.pipeline)
         self._peer_for = _wanted(case)
         await self._peer.start().ready()
@@ -110,8 +124,8 @@ class Bench:
             self._peer.kill()
 
 
-def _wanted(case: Case) -> tuple[bool, str | None]:
-    return case.pipeline, case.base_url
+def _wanted(case: Case) -> object:
+    return case.pipeline, case.environment
 
 
 async def ring(bench: Bench, program: str, case: Case) -> Outcome:
@@ -151,7 +165,12 @@ def _script(service: OpenAIService, case: Case) -> None:
     service.realtime.script = {"": Tone(WELCOME, SOUNDS / 2), "do for me": reply}
     service.http.tones = {PRIMARY["tts"]: PRIMARY_HZ, FALLBACK["tts"]: FALLBACK_HZ}
     service.http.seconds_per_character = SOUNDS / len(REPLY)
-    service.http.answers({"": WELCOME, "do for me": REPLY})
+    service.http.answers({"": WELCOME, "do for me": _reply(case)})
+
+
+def _reply(case: Case) -> str:
+    """Return what a pipeline answers: both of a list do so alike."""
+    return LONG if case.pipeline and case.moment == MID_ANSWER else REPLY
 
 
 class _Call:
@@ -174,19 +193,35 @@ class _Call:
         return Outcome(first.start, TONES.get(first.hz, "?"), then, first.start)
 
     async def ask(self) -> None:
-        """Ask something while the fault is on."""
-        self._case.begin(self._service)
+        """Ask something while the fault is on, or when it has been."""
+        if self._case.moment == SPEAKING:
+            asking = asyncio.create_task(self.caller.say(QUESTION))
+            await self._service.realtime.journal.wait("speech_started")
+            await self._break()
+            _, self._asked = await asking
+            return
         if self._case.moment == IDLE:
-            await self._service.realtime.journal.wait("broken_off")
-            self._service.realtime.fault = None
+            await self._break()
+        else:
+            self._case.begin(self._service)
+        if self._case.moment == AFTER:
+            await self.caller.say(QUESTION)
+            await self.caller.wait_caption(REPLY)
+            await self.caller.wait_silence(OVER)
         _, self._asked = await self.caller.say(QUESTION)
+
+    async def _break(self) -> None:
+        """Break this connection, and no later one."""
+        self._case.begin(self._service)
+        await self._service.realtime.journal.wait("broken_off")
+        self._service.realtime.fault = None
 
     async def answered(self) -> Outcome:
         """Wait for the fallback's answer."""
+        # Half an answer may come before.
+        within = (5 * SOUNDS if self._case.moment == MID_ANSWER else SOUNDS) + NEVER
         try:
-            answer = await self.caller.wait_heard(
-                FALLBACK_HZ, after=self._asked, within=SOUNDS + NEVER
-            )
+            answer = await self.caller.wait_heard(FALLBACK_HZ, after=self._asked, within=within)
         except AssertionError:
             return Outcome(None, "nobody", self._end())
         await self.caller.wait_silence(OVER)
@@ -229,12 +264,15 @@ class _Call:
         """Say what the caller has not heard, and what the fallback's model was not told."""
         if self._greetings != 1:
             yield f"greeted {self._greetings} times"
-        if not any(REPLY in text for _, _, text in self.caller.captions):
+        captions = [text for time, _, text in self.caller.captions if time > self._asked]
+        if not any(_reply(self._case) in text for text in captions):
             yield "cut off"
         asked = self._service.http.journal.of("chat")[-1].event["body"]["messages"]
         said = [(one["role"], one.get("content") or "") for one in asked if one["role"] != "system"]
         if ("user", QUESTION) not in said or ("assistant", WELCOME) not in said:
             yield "words lost"
+        if self._case.moment == AFTER and ("assistant", REPLY) not in said:
+            yield "an answer lost"
         if self._case.moment == MID_ANSWER and not LONG.startswith(said[-1][1].strip() or "?"):
             yield "half an answer lost"
         if self._case.moment == IN_TOOL and [role for role, _ in said].count("tool") != 1:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from rig.records import ended_record
 from rig.script import Call, Tone
-
-from runner.catalog.records import Records
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,18 +19,6 @@ if TYPE_CHECKING:
 
 REALTIME, PIPELINE = 440, 880
 QUESTION = "What can you do for me?"
-
-
-async def ended_record(host: Host, room: str) -> dict[str, Any]:
-    """Return the record of a room's call as JSON, when the call is over and it is whole."""
-    await host.wait_log("call ended", room=room)
-    records = Records(host._home / "state")
-    async with asyncio.timeout(10):
-        while True:
-            found = [json.loads(path.read_text()) for path in records.paths() if room in path.name]
-            if found and found[0]["ended"]:
-                return found[0]
-            await asyncio.sleep(0.05)
 
 
 async def test_a_call_leaves_its_record(

@@ -6,7 +6,9 @@ import asyncio
 import gzip
 import json
 import logging
+import os
 import stat
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -507,3 +509,29 @@ def test_answers_that_no_call_asks_for_are_removed(tmp_path: Path) -> None:
     assert answers.remove_older(60) == 0
     assert answers.remove_older(-60) == 1
     assert answers.get("http://x/1", {"name": "name"}) == {}
+
+
+async def test_a_slow_disk_is_not_heard(agent: AgentSpec, fetch: Fetch, tmp_path: Path) -> None:
+    """The loop turns on while the last good answer is read."""
+    await fetch(agent)
+    (kept,) = (tmp_path / "state/remote").iterdir()
+    kept.unlink()
+    os.mkfifo(kept)
+    turned = threading.Event()
+
+    def write() -> bool:
+        # Comes back when somebody reads.
+        with kept.open("w") as pipe:
+            turned.clear()
+            still_turns = turned.wait(5.0)
+            kept.unlink()
+            pipe.write("{}")
+        return still_turns
+
+    writing = asyncio.create_task(asyncio.to_thread(write))
+    fetching = asyncio.create_task(fetch(agent))
+    while not writing.done():
+        turned.set()
+        await asyncio.sleep(0.01)
+    assert await writing
+    await fetching

@@ -76,7 +76,9 @@ async def test_backends_come_and_go_in_order(kept: Kept) -> None:
     kept.recorder.entered(BACKEND)
     kept.recorder.left(BACKEND, "stalled" * 100)
     kept.recorder.left(BACKEND, "unauthorized")
-    kept.recorder.entered(BACKEND, 0.21049)
+    kept.recorder.entered(BACKEND)
+    assert (await kept.read()).backends[-1].gap is None
+    kept.recorder.heard(BACKEND, 0.21049)
     stays = (await kept.read()).backends
     assert [bool(stay.entered) for stay in stays] == [True, False, True]
     assert [stay.reason for stay in stays] == [("stalled" * 100)[:200], "unauthorized", None]

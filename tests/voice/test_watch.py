@@ -69,6 +69,14 @@ async def test_what_is_still_being_played_is_not_silence() -> None:
     hearing.cancel()
 
 
+async def test_the_last_sound_is_heard_until_it_has_been_played() -> None:
+    clock = Clock()
+    assert clock.watch.heard_until == 0.0
+    began = clock.loop.time()
+    await _hear(clock.watch.listen(sounds(0.3, 0.2)))
+    assert began + 0.5 <= clock.watch.heard_until < began + 0.6
+
+
 async def test_sound_that_nobody_takes_yet_stops_the_clock() -> None:
     clock = Clock()
     clock.watch.expect()

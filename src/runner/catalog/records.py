@@ -32,8 +32,8 @@ class RecordError(RunnerError):
 class Stay:
     """A backend's time in a call; `entered` is None if it never took the call.
 
-    `reason` says why it was left, `gap` how many seconds of silence the caller heard before its
-    first sound.
+    `reason` says why it was left, `gap` how many seconds the caller waited in silence for its first
+    sound; None if nobody waited, or it was never heard.
     """
 
     name: str

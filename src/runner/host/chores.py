@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from runner.catalog.announcements import Announcements
 from runner.catalog.breaker import Breakers
@@ -18,6 +19,9 @@ from runner.host.probe import Prober
 
 _log = logging.getLogger(__name__)
 
+#: Seconds until work that broke begins again; they double with each time in a row.
+_FIRST, _LONGEST = 1.0, 300.0
+
 
 @asynccontextmanager
 async def done(agents: Reload, store: Store, *, keep_calls: float) -> AsyncIterator[None]:
@@ -31,17 +35,15 @@ async def done(agents: Reload, store: Store, *, keep_calls: float) -> AsyncItera
         return [backend for spec in specs().values() for backend in spec.backends]
 
     work = (
-        agents.run(),
-        upkeep.keep_snapshots(agents, store),
-        upkeep.keep_records(Records(state), keep_calls),
-        upkeep.keep_answers(LastAnswers(state)),
-        upkeep.keep_breakers(Breakers(state)),
-        Prober(Breakers(state), backends).run(),
-        Announcer(Announcements(state), specs).run(),
+        agents.run,
+        partial(upkeep.keep_snapshots, agents, store),
+        partial(upkeep.keep_records, Records(state), keep_calls),
+        partial(upkeep.keep_answers, LastAnswers(state)),
+        partial(upkeep.keep_breakers, Breakers(state)),
+        Prober(Breakers(state), backends).run,
+        Announcer(Announcements(state), specs).run,
     )
-    tasks = [asyncio.create_task(one) for one in work]
-    for task in tasks:
-        task.add_done_callback(_tell)
+    tasks = [asyncio.create_task(_kept_going(one)) for one in work]
     try:
         yield
     finally:
@@ -49,6 +51,17 @@ async def done(agents: Reload, store: Store, *, keep_calls: float) -> AsyncItera
             task.cancel()
 
 
-def _tell(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
-        _log.error("work in the background has ended", exc_info=error)
+async def _kept_going(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Let work that never ends begin again whenever it breaks: a host runs for months."""
+    loop, pause = asyncio.get_running_loop(), _FIRST
+    while True:
+        began, task = loop.time(), asyncio.create_task(work())
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+        pause = _FIRST if loop.time() - began > _LONGEST else pause
+        fields = {"seconds": pause}
+        _log.error("work in the background broke", exc_info=task.exception(), extra=fields)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST)

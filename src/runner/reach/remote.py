@@ -69,7 +69,8 @@ async def fetched(
     began = time.monotonic()
     names = template_names(spec, variables=variables, room=RoomNames(room))
     answer = await ask(spec, spec.remote, names, environment)
-    older = _last_good(spec, spec.remote, answer, LastAnswers(state))
+    # In a thread: a slow disk must not be heard.
+    older = await asyncio.to_thread(_last_good, spec, spec.remote, answer, LastAnswers(state))
     _tell(answer, older, time.monotonic() - began)
     return amend(spec, {**answer.values, **older})
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -90,6 +90,7 @@ class Call(Observer):
         self._began = began
         self._spoke = False
         self._ending: asyncio.Task[None] | None = None
+        self._learning: set[asyncio.Task[object]] = set()
 
     async def run(self) -> None:
         """Start the conversation at once; it begins with the caller."""
@@ -105,22 +106,22 @@ class Call(Observer):
         if self._conversation is not None:
             self._failover.fail(BROKEN)
 
-    def entered(self, backend: Backend, seconds: float) -> None:
+    def entered(self, backend: Backend) -> None:
         """Name the backend that took over in all lines from now on."""
         self._backend = backend
         self._stamp_logs(backend)
-        self._recorder.entered(backend, seconds)
+        self._recorder.entered(backend)
 
     def left(self, backend: Backend, reason: str) -> None:
         """Record why the backend was left, and let later calls know."""
         self._recorder.left(backend, reason)
         if reason not in UNLEARNT:
-            self._breakers.failed(backend, reason)
+            self._learn(self._breakers.failed, backend, reason)
 
     def heard(self, backend: Backend, gap: float) -> None:
         """Record how long the caller heard nothing."""
         self._recorder.heard(backend, gap)
-        self._breakers.succeeded(backend)
+        self._learn(self._breakers.succeeded, backend)
 
     def _passing_over(self, spec: AgentSpec) -> AgentSpec:
         """Put the backends that calls have found broken behind the others."""
@@ -136,7 +137,7 @@ class Call(Observer):
         _log.info("using agent", extra={"display_name": self._spec.name, **agent.traits})
         self._recorder.entered(agent.backend)
         for observer in self._observers:
-            observer.entered(agent.backend, 0.0)
+            observer.entered(agent.backend)
         self._conversation = self._built(tools.build(self._words))
         await self._failover.carry(self._conversation, agent, self._words, self._line)
 
@@ -161,7 +162,7 @@ class Call(Observer):
         if event.new_state == "speaking" and not self._spoke:
             self._spoke = True
             if self._backend is not None:
-                self._breakers.succeeded(self._backend)
+                self._learn(self._breakers.succeeded, self._backend)
             _log.info("backend started", extra={"seconds": self._seconds()})
 
     def _on_close(self, event: CloseEvent) -> None:
@@ -174,6 +175,13 @@ class Call(Observer):
     async def _ended(self, reason: str) -> None:
         _log.info("call ended", extra={"reason": reason, "seconds": self._seconds()})
         await self._recorder.ended(reason)
+        await asyncio.gather(*self._learning)
+
+    def _learn(self, note: Callable[..., object], *what: object) -> None:
+        """Let later calls know; in a thread, since the caller is waiting."""
+        task = asyncio.create_task(asyncio.to_thread(note, *what))
+        self._learning.add(task)
+        task.add_done_callback(self._learning.discard)
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 2)

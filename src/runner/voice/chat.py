@@ -64,5 +64,5 @@ class _Spectator(Observer):
     def left(self, backend: Backend, reason: str) -> None:
         self._screen.note(f"{backend.name} failed: {reason}")
 
-    def entered(self, backend: Backend, seconds: float) -> None:
+    def entered(self, backend: Backend) -> None:
         self._screen.note(f"answered by {backend.name}")

@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 _PLAYOUT, _LATE = 6.0, 0.3
 _INTERRUPT = 2.0
 _ENTER = 5.0
+# Seconds until an answer that has begun is on its way.
+_BEGUN = 0.3
 
 
 class Observer:
@@ -31,11 +33,11 @@ class Observer:
     def left(self, backend: Backend, reason: str) -> None:
         """Take note of a backend that failed, or could not be built."""
 
-    def entered(self, backend: Backend, seconds: float) -> None:
-        """Take note of one that took over, so many seconds after the failure before."""
+    def entered(self, backend: Backend) -> None:
+        """Take note of one that took over."""
 
     def heard(self, backend: Backend, gap: float) -> None:
-        """Take note of its first sound, after a silence of `gap` seconds."""
+        """Take note of its first sound, for which the caller waited `gap` seconds in silence."""
 
 
 class Failover:
@@ -109,8 +111,8 @@ class Failover:
         _log.warning("leaving backend", extra={"backend": backend.name, "reason": failure.reason})
         self._tell_left(backend, failure.reason)
         self._lineup.failed(backend, failure.reason)
-        self._go(self._lineup.connect())
         await self._finish(failure.watch)
+        self._handover.heard_until = max(self._handover.heard_until, failure.watch.heard_until)
         if isinstance(backend, AnnouncementBackend):
             # Its sentence is over now, and it ends the call itself.
             return
@@ -129,6 +131,8 @@ class Failover:
         """Let the caller hear what was received and the tools end; then stop the rest."""
         left = watch.plays_until - asyncio.get_running_loop().time()
         if left > 0 and self._signs.speech is not None:
+            # The next one can use the time; without any, LiveKit opens them as soon.
+            self._go(self._lineup.connect())
             await _within(self._signs.speech.wait_for_playout(), min(left + _LATE, _PLAYOUT))
         # An interrupted tool would be lost, and be called again by the next backend.
         await self._signs.tools_over()
@@ -161,11 +165,11 @@ class Failover:
             return False
         self._report(agent.backend, failure)
         self._prepare(watch)
-        if self._handover.replay(failure.time):
+        if self._handover.replay(failure.unheard, failure.time):
             watch.expect()
         elif agent.opening is Opening.LISTEN:
             return True
-        self._go(self._report_gap(agent.backend, watch, failure.watch.silent_since))
+        self._go(self._report_gap(agent.backend, watch))
         return True
 
     def _prepare(self, watch: Watch) -> None:
@@ -173,8 +177,9 @@ class Failover:
         self._go(self._connect_next(watch))
 
     async def _connect_next(self, watch: Watch) -> None:
-        # Not before: now the caller waits for the present one.
+        # Not before: the caller waits for the present one, and its first words must not be late.
         await watch.first_sound()
+        await asyncio.sleep(_BEGUN)
         await self._lineup.connect()
 
     def _follow(self, agent: BackendAgent) -> Watch:
@@ -185,10 +190,12 @@ class Failover:
         seconds = round(asyncio.get_running_loop().time() - failure.time, 3)
         _log.info("backend took over", extra={"backend": backend.name, "seconds": seconds})
         for observer in self._observers:
-            observer.entered(backend, seconds)
+            observer.entered(backend)
 
-    async def _report_gap(self, backend: Backend, watch: Watch, since: float) -> None:
-        gap = round(await watch.first_sound() - max(since, self._met), 3)
+    async def _report_gap(self, backend: Backend, watch: Watch) -> None:
+        heard = await watch.first_sound()
+        before = self._handover
+        gap = round(heard - max(before.heard_until, before.quiet_since, self._met), 3)
         _log.info("backend is heard", extra={"backend": backend.name, "seconds": gap})
         for observer in self._observers:
             observer.heard(backend, gap)

@@ -1,6 +1,7 @@
 """What the next backend must know: what was said and heard, and what is still to be answered."""
 
 import asyncio
+import time
 
 from livekit.agents import (
     AgentSession,
@@ -18,10 +19,16 @@ _UNNOTICED = 0.7
 
 
 class Handover:
-    """Follows one call's conversation, for the moment when another backend takes it up."""
+    """Follows one call's conversation, for the moment when another backend takes it up.
+
+    `heard_until` is when the last sound of the backends that were left ended, `quiet_since` when
+    the caller stopped speaking as far as anything told; both by the loop's time.
+    """
 
     def __init__(self, session: AgentSession[None]) -> None:
         self.heard = False
+        self.heard_until = 0.0
+        self.quiet_since = 0.0
         self._session = session
         self._loop = asyncio.get_running_loop()
         self._unheard: set[str] = set()
@@ -71,12 +78,15 @@ class Handover:
             return Opening.ANSWER
         return Opening.GO_ON if cut_off else Opening.LISTEN
 
-    def replay(self, since: float) -> bool:
+    def replay(self, unheard: float, failed: float) -> bool:
         """Let the new backend hear the caller's words that nobody understood.
 
-        At least those since `since`; tell whether they are still to be answered.
+        At least those since the one before `failed`, or since it may have been deaf (`unheard`);
+        tell whether they are known to be there, still to be answered.
         """
         began = self._speaks_since
+        # While an agent spoke there may be nothing but its echo.
+        since = min(failed, max(unheard, self.heard_until))
         if self._recall is not None:
             self._recall.rewind(since if began is None else min(since, began))
         return began is not None
@@ -84,6 +94,9 @@ class Handover:
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
             self._speaks_since = self._loop.time() - _UNNOTICED
+        elif event.old_state == "speaking":
+            # LiveKit's VAD says so later than it was.
+            self.quiet_since = self._loop.time() - max(0.0, time.time() - event.created_at)
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
         if event.is_final:

@@ -88,9 +88,9 @@ class Recorder:
         session.on("tool_execution_updated", self._on_tool)
         session.on("session_usage_updated", self._on_usage)
 
-    def entered(self, backend: Backend, seconds: float | None = None) -> None:
-        """Note that `backend` has the call; the caller heard nothing for `seconds` before it."""
-        stay = Stay(name=backend.name, kind=backend.kind, entered=self._now(), gap=_short(seconds))
+    def entered(self, backend: Backend) -> None:
+        """Note that `backend` has the call."""
+        stay = Stay(name=backend.name, kind=backend.kind, entered=self._now())
         self._change(backends=(*self._record.backends, stay))
 
     def heard(self, backend: Backend, seconds: float) -> None:

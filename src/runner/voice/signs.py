@@ -32,7 +32,8 @@ _TOO_MANY = 3
 class Failure:
     """A reason to leave `agent`; `cut_off` says that it was in the middle of an answer.
 
-    `time` is the loop's; `watch` knows when the caller heard the last of it.
+    `watch` knows when the caller heard the last of it. `time` is the loop's, as is `unheard`: from
+    then on it may have heard nothing of what the caller said.
     """
 
     agent: BackendAgent
@@ -40,6 +41,7 @@ class Failure:
     reason: str
     time: float
     cut_off: bool
+    unheard: float
 
 
 class Signs:
@@ -63,6 +65,7 @@ class Signs:
         self.agent: BackendAgent | None = None
         self._watch = Watch(0.0, lambda: None)
         self._talked_over = False
+        self._told = 0.0
         self._errors: list[str] = []
         self._tools: set[str] = set()
         self._no_tools = asyncio.Event()
@@ -158,6 +161,8 @@ class Signs:
             self._fail(agent, SILENT)
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        if "speaking" in (event.old_state, event.new_state):
+            self._told = asyncio.get_running_loop().time()
         if event.new_state == "speaking":
             self._talked_over = self._session.agent_state == "speaking"
             if not self._must_go_on():
@@ -205,7 +210,8 @@ class Signs:
         now = asyncio.get_running_loop().time()
         self._handover.heard |= self._watch.frames > 0
         cut_off = (cut_off or self._watch.answering) and self._watch.frames > 0
-        self._on_failure(Failure(agent, self._watch, reason, now, cut_off))
+        unheard = max(now - agent.may_miss, self._told)
+        self._on_failure(Failure(agent, self._watch, reason, now, cut_off, unheard))
 
 
 def _settle(watch: Watch, _: object) -> None:

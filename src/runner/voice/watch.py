@@ -30,7 +30,6 @@ class Watch:
         self._patience = patience
         self._on_silent = on_silent
         self._loop = asyncio.get_running_loop()
-        self._begun = self._loop.time()
         self._expected = False
         self._answering = False
         self._waiting = False
@@ -39,7 +38,7 @@ class Watch:
         self._closed = False
         self._first: asyncio.Future[float] = self._loop.create_future()
         self.frames = 0
-        self.plays_until = self._begun
+        self.plays_until = self._loop.time()
 
     @property
     def answering(self) -> bool:
@@ -47,9 +46,9 @@ class Watch:
         return self._answering
 
     @property
-    def silent_since(self) -> float:
-        """The loop's time from which on nothing was heard, or nothing will be."""
-        return max(self._begun, self.plays_until)
+    def heard_until(self) -> float:
+        """The loop's time at which its last sound ends; 0 if nothing was heard."""
+        return self.plays_until if self.frames else 0.0
 
     async def first_sound(self) -> float:
         """Wait for the backend's first sound; return the loop's time of it."""

@@ -44,7 +44,7 @@ class Spectator(Observer):
         """Show what the caller has typed."""
         self._words(text, final=True)
 
-    def entered(self, backend: Backend, _: float) -> None:
+    def entered(self, backend: Backend) -> None:
         """Show the backend that has the call now."""
         self._wire.tell("backend", name=backend.name, kind=backend.kind, gap=None)
 

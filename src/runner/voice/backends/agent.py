@@ -42,10 +42,12 @@ class BackendAgent(Agent):
     It takes the call over without a word, and begins once the caller is there.
     `traits` are what the log says about it: voice and temperature. `watch` hears all its sound.
     `answers_silence` says that the end of the caller's speech is by itself what it must answer,
-    `owes_answer` that the caller has spoken before it greets.
+    `owes_answer` that the caller has spoken before it greets. `may_miss` is for how many seconds
+    it may have heard nothing before that shows.
     """
 
     answers_silence = True
+    may_miss = 0.0
 
     def __init__(self, backend: Backend, traits: Mapping[str, object], **models: Any) -> None:
         super().__init__(id=backend.name, instructions="", **models)

@@ -20,6 +20,8 @@ from runner.voice.backends.speech import text_to_speech
 
 # Seconds between two pings on a silent connection, at least.
 _SHORTEST = 2.0
+# Seconds of speech that may go by before a server says that its caller speaks.
+_UNNOTICED = 1.0
 _TRANSCRIPTION = "gpt-4o-mini-transcribe"
 
 
@@ -31,6 +33,7 @@ class RealtimeAgent(BackendAgent):
     """
 
     def __init__(self, backend: RealtimeBackend, spec: AgentSpec) -> None:
+        pinging = _Pinging(backend.first_audio_timeout)
         super().__init__(
             backend,
             {
@@ -38,12 +41,13 @@ class RealtimeAgent(BackendAgent):
                 "temperature": realtime_temperature(backend.temperature),
                 "temperature_sent": False,
             },
-            llm=guarded(_model(backend, spec)),
+            llm=guarded(_model(backend, spec, pinging)),
             tts=text_to_speech(speech_beside(backend), backend.voice),
             turn_handling=_turn_handling(spec),
         )
         # Otherwise it is LiveKit that ends the caller's turn, after a pause of its own.
         self.answers_silence = spec.turn_taking.allow_interruptions
+        self.may_miss = pinging.limit + _UNNOTICED
         self._address = address(parts(backend)[0], os.environ)
 
     async def connect(self) -> None:
@@ -57,6 +61,8 @@ class RealtimeAgent(BackendAgent):
 class _Pinging:
     """LiveKit's HTTP session; a WebSocket of it that answers no ping is lost within `patience`.
 
+    `limit` is how many seconds may pass from its last sign of life until that is known.
+
     A connection that swallows everything would otherwise be silent for ever: it is the server that
     says when its caller has spoken.
     """
@@ -64,14 +70,14 @@ class _Pinging:
     def __init__(self, patience: float) -> None:
         # Half as long again may pass until the answer is given up. More often, a hiccup would do.
         self._interval = max(patience / 1.5, _SHORTEST)
+        self.limit = 1.5 * self._interval
 
     async def ws_connect(self, **request: Any) -> Any:
         """Open a WebSocket."""
         return await http_context.http_session().ws_connect(heartbeat=self._interval, **request)
 
 
-def _model(backend: RealtimeBackend, spec: AgentSpec) -> realtime.RealtimeModel:
-    pinging: Any = _Pinging(backend.first_audio_timeout)
+def _model(backend: RealtimeBackend, spec: AgentSpec, http_session: Any) -> realtime.RealtimeModel:
     # No temperature: the present Realtime API takes none.
     return realtime.RealtimeModel(
         model=backend.model,
@@ -81,7 +87,7 @@ def _model(backend: RealtimeBackend, spec: AgentSpec) -> realtime.RealtimeModel:
         input_audio_transcription=_transcription(spec),
         # The plugin's own retries would go on for ever on a refused model.
         conn_options=APIConnectOptions(max_retry=0, timeout=3.0),
-        http_session=pinging,
+        http_session=http_session,
     )
 
 
