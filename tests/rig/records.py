@@ -1,0 +1,28 @@
+"""Records of calls, as a host writes them while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from runner.catalog.records import Records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runner.catalog.records import CallRecord
+
+    from .host import Host
+
+
+async def record_of(
+    host: Host, room: str, when: Callable[[CallRecord], bool], *, within: float = 10.0
+) -> CallRecord:
+    """Return the record of a room's call as soon as `when` holds for it."""
+    records = Records(host.state)
+    async with asyncio.timeout(within):
+        while True:
+            found = [records.read(path) for path in records.paths() if room in path.name]
+            if found and when(found[0]):
+                return found[0]
+            await asyncio.sleep(0.05)
