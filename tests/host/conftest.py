@@ -67,9 +67,10 @@ def host(
     running_openai_service: OpenAIService,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Host]:
-    """Serve the module's `AGENTS`, else `agents/`, for all of its tests."""
+    """Serve the module's `AGENTS`, else `agents/`, for all of its tests; add its `ENVIRONMENT`."""
     agents = getattr(request.module, "AGENTS", AGENTS)
     environment = {**livekit_server.environment, **running_openai_service.environment}
+    environment |= getattr(request.module, "ENVIRONMENT", {})
     # It has announcements spoken as it starts: no fault that an earlier module left may hit that.
     running_openai_service.reset()
     one = Host.serve(agents, environment=environment, home=tmp_path_factory.mktemp("host"))

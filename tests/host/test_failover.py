@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from rig.openai_http import HTTPFault
 from rig.openai_realtime import Fault, FaultKind
+from rig.records import record_of
 from rig.script import Call, Tone
 from rig.sound import RATE
 from rig.talk import (
+    ANSWERS,
     FIRST_MODEL,
     LONG,
     PIPELINE,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from rig.caller import Caller
     from rig.host import Host
+    from rig.openai_http import Endpoint
     from rig.openai_service import OpenAIService
 
     Dial = Callable[..., Awaitable[Caller]]
@@ -62,6 +65,13 @@ async def test_the_list_is_gone_down_in_order_to_the_announcement(
     report(case="401, no key, dies: announcement", gap=f"{heard.start:.2f}")
     assert left == [("first", "unauthorized"), ("second", "connection_lost")]
     assert heard.seconds > 1.2
+    record = await record_of(host, one.room.name, lambda record: bool(record.ended))
+    assert [(stay.name, stay.reason) for stay in record.backends] == [
+        ("first", "unauthorized"),
+        ("keyless", "no_key"),
+        ("second", "connection_lost"),
+        ("sorry", None),
+    ]
 
 
 async def test_the_last_backend_is_tried_again(
@@ -121,6 +131,19 @@ async def test_a_slow_backend_is_no_failure(dial: Dial, host: Host, service: Ope
     one = await dial("spoken")
     ended = await asked(one)
     await one.wait_heard(REALTIME, after=ended)
+    assert stayed(host, one)
+
+
+@pytest.mark.parametrize("part", ["stt", "chat", "tts"])
+async def test_a_pipeline_with_a_slow_part_is_no_failure(
+    dial: Dial, host: Host, service: OpenAIService, part: Endpoint
+) -> None:
+    service.http.faults = {part: HTTPFault("slow", after=PATIENCE - 0.8)}
+    one = await dial("typed")
+    ended = await asked(one)
+    answer = await one.wait_heard(PIPELINE, after=ended)
+    await one.wait_caption(ANSWERS[PIPELINE])
+    assert answer.start - ended > PATIENCE - 0.8
     assert stayed(host, one)
 
 
@@ -268,6 +291,27 @@ async def test_later_calls_pass_over_a_backend_without_a_key(
     rooms = [line["room"] for line in host.log if line["message"] == "leaving backend"]
     assert second.room.name not in rooms
     assert len(service.realtime.journal.of("connecting")) <= tried + 1  # one more is a probe
+
+
+async def test_a_call_stays_where_it_is_and_the_next_begins_with_the_primary_that_is_back(
+    dial: Dial, host: Host, service: OpenAIService, report: Report
+) -> None:
+    """A probe finds the primary back: that moves no call that is on, and every one to come."""
+    service.realtime.fault = Fault("response_failed", response=1, code="insufficient_quota")
+    first = await dial("spoken")
+    ended = await asked(first)
+    await first.wait_heard(PIPELINE, after=ended)
+    service.realtime.fault = None
+    await host.wait_log("backend closed", reason="quota")
+    _, ended = await first.say(QUESTION)
+    answer = await first.wait_heard(after=ended)
+    assert answer.hz == PIPELINE
+    assert first.heard(REALTIME, ended) == 0
+    second = await dial("spoken")
+    greeting = await second.wait_heard()
+    assert greeting.hz == REALTIME
+    report(case="primary is back", gap=f"{greeting.start:.2f}")
+    assert stayed(host, second)
 
 
 async def test_a_pipeline_behind_finds_its_connections_open(

@@ -2,49 +2,81 @@
 
 from __future__ import annotations
 
-import uuid
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from rig.host import Host
 from rig.matrix import Row, rows
-from rig.talk import asked, rehearse
+from rig.script import Call, Tone
+from rig.talk import GREETINGS, asked, rehearse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from rig.caller import Caller
-    from rig.livekit_server import LiveKitServer
+    from rig.host import Host
     from rig.openai_service import OpenAIService
 
+    Dial = Callable[..., Awaitable[Caller]]
+
 AGENTS = Path(__file__).with_name("failing")
-LIMIT = 0.05
-ROWS = [row for row in rows() if str(row) in ("realtime question dies_before", "llm question 500")]
+ENVIRONMENT = {"LIVEKIT_AGENTS_LOOP_BLOCK_WARN_MS": "50"}
+TRIES = 3
+PLAYED = (
+    "realtime start 401",
+    "realtime question dies_before",
+    "realtime question never_answers",
+    "two-realtime question response_failed",
+    "llm question 500",
+    "stt question 401",
+    "tts question 500",
+)
+ROWS = [row for row in rows() if str(row) in PLAYED]
+
+
+async def over(host: Host, one: Caller) -> list[dict[str, Any]]:
+    """Let the call end; return what the monitor has said of it."""
+    await one.leave()
+    await host.wait_log("call ended", room=one.room.name)
+    told = [line for line in host.log if "loop blocked" in line["message"]]
+    return [line for line in told if line.get("room") == one.room.name]
+
+
+async def switched(
+    dial: Dial, host: Host, service: OpenAIService, row: Row
+) -> list[dict[str, Any]]:
+    """Play the row from the beginning; return what the monitor says of the call."""
+    service.reset()
+    shutil.rmtree(host.state / "backends", ignore_errors=True)
+    rehearse(service)
+    row.begin(service)
+    one = await dial(row.agent)
+    await asked(one)
+    await host.wait_log("backend is heard", room=one.room.name)
+    return await over(host, one)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 async def test_no_change_of_backend_holds_up_the_event_loop(
-    row: Row,
-    hosts: Callable[[Host], Host],
-    caller: Callable[..., Caller],
-    livekit_server: LiveKitServer,
-    openai_service: OpenAIService,
-    host_environment: dict[str, str],
-    tmp_path: Path,
+    dial: Dial, host: Host, openai_service: OpenAIService, row: Row
 ) -> None:
-    """The processor's time is what counts: a busy machine holds up everybody."""
-    limit = {"LIVEKIT_AGENTS_LOOP_BLOCK_WARN_MS": f"{LIMIT * 1000:.0f}"}
-    host = hosts(Host.serve(AGENTS, environment=host_environment | limit, home=tmp_path))
-    await host.ready()
+    """A busy machine holds up a call now and then; what the change itself does, it does always."""
+    told = []
+    for _ in range(TRIES):
+        told = await switched(dial, host, openai_service, row)
+        if not told:
+            return
+    pytest.fail(f"each of {TRIES} calls was held up: {told}")
+
+
+async def test_the_monitor_would_tell(
+    dial: Dial, host: Host, openai_service: OpenAIService
+) -> None:
+    """A tool whose answer takes long to compute, and does hold the loop up, is reported."""
     rehearse(openai_service)
-    row.begin(openai_service)
-    one = caller()
-    room = f"{row.agent}-{uuid.uuid4().hex[:8]}"
-    await one.join(livekit_server.url, livekit_server.token(room, one.identity))
+    openai_service.realtime.script = {"": Tone(GREETINGS[0]), "do for me": Call("count")}
+    one = await dial("busy")
     await asked(one)
-    await host.wait_log("backend is heard", room=room)
-    await one.leave()
-    await host.wait_log("call ended", room=room)
-    blocked = [line for line in host.log if "loop blocked" in line["message"]]
-    assert [line for line in blocked if line["cpu_time"] > LIMIT] == []
+    await one.wait_caption("Counted.")
+    assert await over(host, one)

@@ -25,16 +25,21 @@ KINDS = {
     "address": (),
 }
 TONES = {"realtime": 440.0, "second": 660.0, "pipeline": 880.0}
-MOMENTS = ("start", "question", "mid-answer", "after-answer", "idle", "speaking", "tool")
+#: From which answer on a backend fails.
+MOMENTS = {
+    "start": 0, "idle": 0, "speaking": 0, "question": 1, "mid-answer": 1, "after-answer": 1,
+    "tool": 1, "tool-answer": 2,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """A fault on one side of a call, at one moment, and what must come of it; `table` is its file.
 
-    `heard` takes over from `agent`'s first backend, after a silence of at most `gap` seconds,
-    knowing `keeps`; the log gives `reason`. `after` is the fault's own number of seconds. Of two
-    realtime `models` both have it, or only the first. A `slow` row is one of the long or rare ones.
+    `heard` takes over from `agent`'s first backend, after a silence of `least` to `gap` seconds,
+    knowing `keeps`; the log and the record give `reason`. `after` is the fault's own number of
+    seconds. Of two realtime `models` both have it, or only the first. A `slow` row is one of the
+    long or rare ones.
     """
 
     table: str
@@ -45,6 +50,7 @@ class Row:
     heard: str
     reason: str
     gap: float
+    least: float = 0.0
     keeps: tuple[str, ...] = ()
     after: float = 0.5
     models: int = 2
@@ -61,7 +67,7 @@ class Row:
 
     def begin(self, service: OpenAIService) -> None:
         """Let it go wrong: at once, or once the greeting is out."""
-        number = 0 if self.moment in ("start", "idle", "speaking") or self.side == "stt" else 1
+        number = 0 if self.side == "stt" else MOMENTS[self.moment]
         fields: dict[str, Any] = {"kind": self.fault, "after": self.after}
         if self.side == "realtime":
             first = Fault(**fields, response=number, model=FIRST_MODEL)

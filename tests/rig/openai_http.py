@@ -121,7 +121,8 @@ class OpenAIHTTP:
         """Set what the chat model answers, by a part of the caller's last words.
 
         The key "" is for everything else, a greeting too. A `Call` is a tool call and, when the
-        tool's output has arrived, its `then.text`. `first_token` is the seconds before the first.
+        tool's output has arrived, its `then.text`; its `first` is spoken before that.
+        `first_token` is the seconds before the first.
         """
         self._script, self._first_token = dict(script), first_token
         self._load()
@@ -183,7 +184,8 @@ class OpenAIHTTP:
                 then = {**match, "hasToolResult": True}
                 fixtures.append(_answer(then, reply.then.text, self._first_token))
                 match["hasToolResult"] = False
-                fixtures.append({"match": match, "response": {"toolCalls": [call]}})
+                said = {"content": reply.first} if reply.first else {}
+                fixtures.append({"match": match, "response": {**said, "toolCalls": [call]}})
             else:
                 fixtures.append(_answer(match, reply, self._first_token))
         if "" not in self._script:

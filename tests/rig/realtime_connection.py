@@ -306,8 +306,8 @@ class Connection:
         pcm = b"" if text_only or kind == "no_audio" else sound.tone(hz, tone.seconds)
         chunks = [pcm[at : at + sound.RATE // 5] for at in range(0, len(pcm), sound.RATE // 5)]
         sent = 0.0
-        for chunk, word in itertools.zip_longest(chunks, re.findall(r"\S+\s*", tone.text)):
-            if word is not None:
+        for chunk, words in itertools.zip_longest(chunks, _spread(tone.text, len(chunks))):
+            for word in words or ():
                 await self.send(f"{stem}.delta", **head, delta=word)
             if chunk is not None:
                 if fault and kind in MIDWAY and sent >= fault.after:
@@ -348,6 +348,15 @@ class Connection:
         said = unanswered[-1] if unanswered else ""
         instructions = wanted.get("instructions") or self.session.get("instructions") or ""
         return self.simulator.choose(said, instructions, self.model)
+
+
+def _spread(text: str, pieces: int) -> list[list[str]]:
+    """Return the words that begin within each of so many pieces of an answer's sound."""
+    words = re.findall(r"\S+\s*", text)
+    spread: list[list[str]] = [[] for _ in range(max(pieces, 1))]
+    for number, word in enumerate(words):
+        spread[number * len(spread) // len(words)].append(word)
+    return spread
 
 
 def _merge(into: Event, new: Event) -> None:

@@ -18,11 +18,12 @@ class Tone:
 
 @dataclass(frozen=True)
 class Call:
-    """A function call, and what is said when its output is there."""
+    """A function call, what is said with it, and what when its output is there."""
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     then: Tone = Tone("The answer is: {output}")
+    first: str = ""
 
 
 Reply = Tone | Call

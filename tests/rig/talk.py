@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runner.definition.freeze import DEFAULT_GREETING
+
 from .script import Tone
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ FIRST_MODEL, SECOND_MODEL = "gpt-realtime", "gpt-realtime-mini"
 QUESTION = "What can you do for me?"
 ANSWERS = {REALTIME: "A lot.", SECOND: "A lot.", PIPELINE: "I can do a lot."}
 GREETINGS = ("Welcome.", "Welcome here.")
+RESULTS = ("On monday Harbour Dental has 9:00 and 15:00.", "A check-up in May.")
 LONG = "This is a long answer that goes on for quite a while, word after word after word."
 
 
@@ -44,15 +47,33 @@ def gap_before(one: Caller, next_: Span, ended: float = 0.0) -> float:
 def conversation(service: OpenAIService) -> list[tuple[str, str]]:
     """Return the conversation as the language model was last given it."""
     messages = service.http.journal.of("chat")[-1].event["body"]["messages"]
-    return [(one["role"], one.get("content")) for one in messages if one["role"] != "system"]
+    return [(one["role"], one.get("content") or "") for one in messages if one["role"] != "system"]
+
+
+def told(service: OpenAIService, hz: float) -> list[tuple[str, str]]:
+    """Return the conversation, roles and words, as the backend that is heard was given it."""
+    if hz == PIPELINE:
+        return conversation(service)
+    return list(_items(service, SECOND_MODEL if hz == SECOND else FIRST_MODEL))
 
 
 def known(service: OpenAIService, hz: float) -> list[str]:
     """Return what the backend that is heard was given of the conversation, piece by piece."""
-    if hz == PIPELINE:
-        return [_piece(role, text) for role, text in conversation(service)]
-    model = SECOND_MODEL if hz == SECOND else FIRST_MODEL
-    return [_piece(role, text) for role, text in _items(service, model)]
+    return [_piece(role, text) for role, text in told(service, hz)]
+
+
+def times_greeted(service: OpenAIService) -> int:
+    """Return how often a backend was asked to greet."""
+    asked_for = service.realtime.journal.of("response.create") + service.http.journal.of("chat")
+    return sum(DEFAULT_GREETING in str(entry.event) for entry in asked_for)
+
+
+def voices(service: OpenAIService) -> set[str]:
+    """Return the voices that backends were asked to speak with."""
+    sessions = [entry.event["session"] for entry in service.realtime.journal.of("session.update")]
+    outputs = [session.get("audio", {}).get("output", {}) for session in sessions]
+    bodies = [entry.event["body"] for entry in service.http.journal.of("tts")]
+    return {one["voice"] for one in outputs + bodies if "voice" in one}
 
 
 def _items(service: OpenAIService, model: str) -> Iterator[tuple[str, str]]:
@@ -61,18 +82,18 @@ def _items(service: OpenAIService, model: str) -> Iterator[tuple[str, str]]:
     for entry in service.realtime.journal.of("conversation.item.create"):
         item: dict[str, Any] = entry.event["item"]
         if entry.connection == last:
-            text = " ".join(part.get("text") or "" for part in item.get("content", ()))
-            yield item.get("role", item["type"]), text
+            texts = [part.get("text") or "" for part in item.get("content", ())]
+            yield item.get("role", item["type"]), item.get("output") or " ".join(texts)
 
 
-def _piece(role: str, text: str | None) -> str:
+def _piece(role: str, text: str) -> str:
     """Return what a message is, in the words of the fault matrix; else the message."""
     match role, text:
-        case (("tool" | "function_call_output"), _):
+        case (("tool" | "function_call_output"), words) if words in RESULTS:
             return "tool result"
         case "function_call", _:
             return "tool call"
-        case "assistant", None | "":
+        case "assistant", "":
             return "tool call"
         case "user", words if words == QUESTION:
             return "question"
@@ -80,6 +101,6 @@ def _piece(role: str, text: str | None) -> str:
             return "greeting"
         case "assistant", words if words in ANSWERS.values():
             return "answer"
-        case "assistant", words if LONG.startswith(words.rstrip(" .…")):
+        case "assistant", words if words != LONG and LONG.startswith(words.rstrip(" .…")):
             return "part of the answer"
     return f"{role}: {text}"

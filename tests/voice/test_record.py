@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -33,11 +35,21 @@ SECRET = "my card is 4929"
 (BACKEND,) = a_spec("front-desk").backends
 
 
+class Touched(Records):
+    """Records on disk that tell when one was touched."""
+
+    touched = threading.Event()
+
+    def touch(self, record: CallRecord) -> None:
+        super().touch(record)
+        self.touched.set()
+
+
 class Kept:
     """A recorder, the session it follows, and what is on disk."""
 
     def __init__(self, state: Path, *, transcripts: bool) -> None:
-        self.records = Records(state)
+        self.records = Touched(state)
         self.recorder = Recorder(self.records, a_record("AJ_1"), transcripts=transcripts)
         self.session: rtc.EventEmitter[Any] = rtc.EventEmitter()
         self.recorder.attach(cast("Any", self.session))
@@ -85,6 +97,23 @@ async def test_backends_come_and_go_in_order(kept: Kept) -> None:
     assert [bool(stay.left) for stay in stays] == [True, True, False]
     assert [stay.gap for stay in stays] == [None, None, 0.21]
     assert {(stay.name, stay.kind) for stay in stays} == {("primary", "openai-realtime")}
+
+
+async def test_a_backend_that_cannot_be_built_is_not_the_one_that_has_the_call(kept: Kept) -> None:
+    """The next of the list is built while the present one begins."""
+    keyless = replace(BACKEND, name="keyless")
+    kept.recorder.entered(BACKEND)
+    kept.recorder.left(keyless, "no_key")
+    kept.recorder.heard(BACKEND, 0.5)
+    kept.says("assistant")
+    kept.recorder.left(BACKEND, "silent")
+    kept.says("assistant")
+    record = await kept.read()
+    assert [(stay.name, stay.reason, stay.gap) for stay in record.backends] == [
+        ("primary", "silent", 0.5),
+        ("keyless", "no_key", None),
+    ]
+    assert [turn.backend for turn in record.turns] == ["primary", "primary"]
 
 
 async def test_the_first_sound_answers_the_call(kept: Kept) -> None:
@@ -173,8 +202,8 @@ async def test_a_call_that_goes_on_touches_its_record(
     await kept.read()
     (path,) = kept.records.paths()
     aged(path, 60)
-    # Three beats, and all that they noted.
-    await asyncio.sleep(0.1)
+    kept.records.touched.clear()
+    assert await asyncio.to_thread(kept.records.touched.wait, 10)
     record = await kept.read()
     assert kept.records.ending(path, record) == "running"
     await kept.recorder.ended("over")

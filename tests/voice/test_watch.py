@@ -60,6 +60,14 @@ async def test_a_finished_answer_owes_nothing_more() -> None:
     assert await clock.stays_calm()
 
 
+async def test_the_seconds_of_each_answer_are_counted_anew() -> None:
+    watch = Clock().watch
+    for durations in ((0.01, 0.02), (0.04,)):
+        async for _ in watch.listen(sounds(*durations)):
+            pass
+        assert watch.sounded == sum(durations)
+
+
 async def test_what_is_still_being_played_is_not_silence() -> None:
     clock = Clock()
     listening = clock.watch.listen(sounds(0.3, ends=False))

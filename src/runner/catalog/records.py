@@ -94,6 +94,12 @@ class CallRecord:
     usage: tuple[Mapping[str, Any], ...] = ()
     remote: tuple[str, ...] = ()
 
+    @property
+    def carrier(self) -> Stay | None:
+        """The backend that has the call, or had it last; others after it could not be built."""
+        entered = [stay for stay in self.backends if stay.entered]
+        return entered[-1] if entered else None
+
     def to_json(self) -> str:
         """Return this record as indented JSON, for people too."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False)

@@ -12,7 +12,7 @@ from runner.voice.backends.agent import BackendAgent, Opening
 from runner.voice.handover import Handover, unanswered
 from runner.voice.line import Line
 from runner.voice.lineup import Lineup
-from runner.voice.reasons import NOT_ENTERED
+from runner.voice.reasons import NOT_ENTERED, SILENT
 from runner.voice.signs import Failure, Signs
 from runner.voice.watch import Watch
 from runner.voice.words import Words
@@ -113,6 +113,8 @@ class Failover:
         self._lineup.failed(backend, failure.reason)
         await self._finish(failure.watch)
         self._handover.heard_until = max(self._handover.heard_until, failure.watch.heard_until)
+        if failure.cut_off and failure.reason == SILENT:
+            self._handover.stalled(failure.watch.sounded)
         if isinstance(backend, AnnouncementBackend):
             # Its sentence is over now, and it ends the call itself.
             return

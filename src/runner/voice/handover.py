@@ -1,7 +1,9 @@
 """What the next backend must know: what was said and heard, and what is still to be answered."""
 
 import asyncio
+import re
 import time
+from itertools import accumulate
 
 from livekit.agents import (
     AgentSession,
@@ -10,6 +12,8 @@ from livekit.agents import (
     UserStateChangedEvent,
     llm,
 )
+from livekit.agents.tokenize import basic
+from livekit.agents.voice.transcription.synchronizer import STANDARD_SPEECH_RATE
 
 from runner.voice.backends.agent import Opening
 from runner.voice.recall import Recall
@@ -53,6 +57,14 @@ class Handover:
     def forget(self, messages: set[str]) -> None:
         """Leave out what was generated and never heard."""
         self._unheard |= messages
+
+    def stalled(self, seconds: float) -> None:
+        """Take note that the last answer stopped when it had sounded for so many seconds."""
+        for last in self._session.history.items[-1:]:
+            if last.type == "message" and last.role == "assistant":
+                # LiveKit goes on counting words as spoken while nothing is heard.
+                spoken = _spoken_within(seconds, last.text_content or "")
+                last.content = [spoken] if spoken else []
 
     def history(self) -> llm.ChatContext:
         """Return the whole conversation, with the caller's words that got no further."""
@@ -111,6 +123,14 @@ class Handover:
     def _understood(self) -> None:
         if self._session.user_state != "speaking":
             self._speaks_since = None
+
+
+def _spoken_within(seconds: float, text: str) -> str:
+    """Return the words of `text` that are spoken by then, as LiveKit reckons."""
+    words = re.findall(r"\S+\s*", text)
+    syllables = accumulate(len(basic.hyphenate_word(word)) for word in words)
+    most = STANDARD_SPEECH_RATE * seconds
+    return "".join(word for word, sum_ in zip(words, syllables, strict=True) if sum_ <= most)
 
 
 def unanswered(history: llm.ChatContext) -> bool:

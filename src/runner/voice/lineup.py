@@ -81,15 +81,11 @@ class Lineup:
         try:
             return KINDS[backend.kind](backend, self._spec)
         except MissingKeyError as missing:
-            _log.warning(
-                "backend cannot be built: its key is not set",
-                extra={"backend": backend.name, "variable": missing.variable},
-            )
+            fields = {"backend": backend.name, "reason": NO_KEY, "variable": missing.variable}
+            _log.warning("backend cannot be built: its key is not set", extra=fields)
             self._on_unbuildable(backend, NO_KEY)
-        except (ValueError, OpenAIError) as error:
-            _log.warning(
-                "backend cannot be built",
-                extra={"backend": backend.name, "reason": type(error).__name__},
-            )
+        except (ValueError, OpenAIError):
+            fields = {"backend": backend.name, "reason": UNBUILDABLE}
+            _log.warning("backend cannot be built", extra=fields)
             self._on_unbuildable(backend, UNBUILDABLE)
         return None

@@ -95,17 +95,14 @@ class Recorder:
 
     def heard(self, backend: Backend, seconds: float) -> None:
         """Note that `backend`, which has the call, was heard after so many seconds of silence."""
-        *stays, stay = self._record.backends
-        if stay.name == backend.name:
-            self._change(backends=(*stays, replace(stay, gap=_short(seconds))))
+        self._change_stay(backend, gap=_short(seconds))
 
     def left(self, backend: Backend, reason: str) -> None:
         """Note that `backend` lost the call, or never got it, and why."""
-        stays = list(self._record.backends)
-        is_on = bool(stays) and stays[-1].name == backend.name and stays[-1].left is None
-        stay = stays.pop() if is_on else Stay(name=backend.name, kind=backend.kind)
-        stay = replace(stay, left=self._now(), reason=reason[:_LONGEST_REASON])
-        self._change(backends=(*stays, stay))
+        fields: Any = {"left": self._now(), "reason": reason[:_LONGEST_REASON]}
+        if not self._change_stay(backend, **fields):
+            never = Stay(name=backend.name, kind=backend.kind, **fields)
+            self._change(backends=(*self._record.backends, never))
 
     async def ended(self, reason: str) -> None:
         """Note how the call ended, and wait until all is written; nothing follows."""
@@ -136,7 +133,7 @@ class Recorder:
         turn = Turn(
             who=_SPEAKERS[item.role],
             at=utc(event.created_at),
-            backend=self._record.backends[-1].name if self._record.backends else "",
+            backend=stay.name if (stay := self._record.carrier) else "",
             interrupted=item.interrupted,
             latencies=self._latencies(item),
             text=item.text_content if self._transcripts else None,
@@ -176,6 +173,15 @@ class Recorder:
         # LiveKit tells of every metric, most of which cost nothing.
         if usage != self._record.usage:
             self._change(usage=usage)
+
+    def _change_stay(self, backend: Backend, **fields: Any) -> bool:
+        """Change the stay of `backend`; return False if it does not have the call."""
+        on = self._record.carrier
+        if on is None or on.name != backend.name or on.left:
+            return False
+        stays = [replace(stay, **fields) if stay is on else stay for stay in self._record.backends]
+        self._change(backends=tuple(stays))
+        return True
 
     def _change(self, **fields: Any) -> None:
         if self._record.ended:

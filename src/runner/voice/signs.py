@@ -26,6 +26,8 @@ from runner.voice.watch import Watch
 
 # Errors that a realtime session reports and survives, one after the other without a sign of life.
 _TOO_MANY = 3
+# Seconds by which an error may come later than the end of the speech that it ended.
+_MOMENT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,8 @@ class Signs:
 
     def _known(self, reason: str) -> str:
         """Prefer the reason that a server gave before it closed the connection."""
-        said = [given for given in self._errors if given in LASTING or reason == CONNECTION_LOST]
+        vague = reason in (CONNECTION_LOST, EMPTY)
+        said = [given for given in self._errors if given in LASTING or vague]
         return said[-1] if said else reason
 
     def _on_speech_created(self, event: SpeechCreatedEvent) -> None:
@@ -147,11 +150,17 @@ class Signs:
         if speech is self.speech and not watch.answering:
             watch.settle()
         if error := speech.exception():
-            self._fail(agent, self._known(of_error(error)))
+            self._fail_soon(agent, of_error(error))
         elif not speech.interrupted and not speech.chat_items:
-            self._fail(agent, self._errors[-1] if self._errors else EMPTY)
+            self._fail_soon(agent, EMPTY)
         elif not speech.interrupted and watch.frames == frames:
             self._on_unheard(agent, speech)
+
+    def _fail_soon(self, agent: BackendAgent, reason: str) -> None:
+        """Fail for this reason, unless the error that ended the speech comes and tells more."""
+        asyncio.get_running_loop().call_later(
+            _MOMENT, lambda: self._fail(agent, self._known(reason))
+        )
 
     def _on_unheard(self, agent: BackendAgent, speech: SpeechHandle) -> None:
         messages = {item.id for item in speech.chat_items if item.type == "message"}

@@ -24,6 +24,7 @@ class Watch:
     It owes sound when it is expected to begin (`expect`), and inside an answer that has not ended.
     The clock stands still while anything holds it: a caller who speaks, a tool that runs. It does
     not count what is still being played, nor the wait for a caller who has not subscribed.
+    `frames` are all that it has heard, `sounded` the seconds of the last answer.
     """
 
     def __init__(self, patience: float, on_silent: Callable[[], None]) -> None:
@@ -38,6 +39,7 @@ class Watch:
         self._closed = False
         self._first: asyncio.Future[float] = self._loop.create_future()
         self.frames = 0
+        self.sounded = 0.0
         self.plays_until = self._loop.time()
 
     @property
@@ -91,6 +93,7 @@ class Watch:
         self, pieces: AsyncIterator[PieceT], seconds: Callable[[PieceT], float]
     ) -> AsyncIterator[PieceT]:
         self._answering = True
+        self.sounded = 0.0
         self._wait(True)
         try:
             async for piece in pieces:
@@ -101,6 +104,7 @@ class Watch:
                 yield piece
                 # Comes back once LiveKit has taken the frame: not before the caller subscribes.
                 self.plays_until = max(self._loop.time(), self.plays_until) + seconds(piece)
+                self.sounded += seconds(piece)
                 self._wait(True)
         finally:
             self._answering = False

@@ -128,7 +128,7 @@ def _call(record: CallRecord) -> dict[str, Any]:
         "revision": record.revision,
         "room": record.room,
         "began": record.began,
-        "backend": record.backends[-1].name if record.backends else None,
+        "backend": record.carrier.name if record.carrier else None,
         "where": "studio" if record.because == STUDIO else "livekit",
     }
 

@@ -41,11 +41,15 @@ def client(base_url: str | None, key_variable: str | None) -> openai.AsyncClient
 
     Raises:
         MissingKeyError: the key is not there.
+        ValueError: the `base_url` is no address.
     """
-    return openai.AsyncClient(
-        api_key=api_key(key_variable),
-        base_url=base_url,
-        # LiveKit tries again itself.
-        max_retries=0,
-        http_client=openai.DefaultAsyncHttpxClient(verify=_TLS, limits=_KEPT),
-    )
+    try:
+        return openai.AsyncClient(
+            api_key=api_key(key_variable),
+            base_url=base_url,
+            # LiveKit tries again itself.
+            max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(verify=_TLS, limits=_KEPT),
+        )
+    except httpx2.InvalidURL as error:
+        raise ValueError("the base_url is no address") from error
