@@ -142,14 +142,65 @@ async def test_a_renamed_file_is_another_agent(edits: Reloading) -> None:
     assert list(edits.reload.serving.catalog.specs) == ["back", "entrance"]
 
 
-async def test_a_half_written_file_is_waited_for(edits: Reloading) -> None:
+async def test_a_half_written_file_is_waited_for_and_nothing_else_is(edits: Reloading) -> None:
+    """Though what stands in it is good; it is there as soon as its writer is done."""
+    (edits.folder / "shared/tone.md").write_text("brief")
+    await edits.until("applied")
     with (edits.folder / "front.yaml").open("w") as file:
-        await asyncio.sleep(0.2)
-        assert edits.prompt("front") == "Hello."
         file.write(PROMPT.format("Good morning."))
-    event = await edits.next()
+        file.flush()
+        (edits.folder / "shared/tone.md").write_text("polite")
+        assert (await edits.next()).agents == ("back",)
+        assert edits.prompt("front") == "Hello."
+        file.write("voice: echo\n")
+    event = await edits.next(0.9)
     assert (event.outcome, event.agents) == ("applied", ("front",))
-    assert edits.prompt("front") == "Good morning."
+    assert edits.reload.serving.catalog.specs["front"].voice == "echo"
+
+
+async def test_a_half_written_template_is_waited_for(edits: Reloading) -> None:
+    with (edits.folder / "shared/tone.md").open("w") as file:
+        file.write("very, ")
+        file.flush()
+        (edits.folder / "front.yaml").write_text(PROMPT.format("Good morning."))
+        assert (await edits.next()).agents == ("front",)
+        file.write("very brief")
+    assert (await edits.next()).agents == ("back",)
+    templates = edits.reload.serving.catalog.specs["back"].templates
+    assert templates == {"shared/tone.md": "very, very brief"}
+
+
+async def test_a_file_that_is_kept_open_is_not_waited_for_for_ever(edits: Reloading) -> None:
+    with (edits.folder / "front.yaml").open("w") as file:
+        file.write(PROMPT.format("Good morning."))
+        file.flush()
+        assert (await edits.next()).agents == ("front",)
+        assert edits.prompt("front") == "Good morning."
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "applied"])
+async def test_a_file_that_is_empty_or_gone_is_waited_for_and_nothing_else_is(
+    edits: Reloading, outcome: str
+) -> None:
+    front = edits.folder / "front.yaml"
+    front.write_text("") if outcome == "rejected" else front.unlink()
+    (edits.folder / "back.yaml").write_text(PROMPT.format("Back."))
+    event = await edits.next()
+    assert (event.outcome, event.agents) == ("applied", ("back",))
+    assert edits.prompt("front") == "Hello."
+    event = await edits.next()
+    assert (event.outcome, event.agents + event.rejected) == (outcome, ("front",))
+
+
+async def test_a_claim_that_goes_to_another_file_is_never_refused(edits: Reloading) -> None:
+    """The file that takes the rooms over waits for the one that is gone, perhaps for a moment."""
+    claim = "prompt: Hi.\nanswers: {rooms: [desk]}\n"
+    (edits.folder / "front.yaml").write_text(claim)
+    await edits.until("applied")
+    (edits.folder / "front.yaml").unlink()
+    (edits.folder / "back.yaml").write_text(claim)
+    event = await edits.next()
+    assert (event.outcome, event.agents, event.rejected) == ("applied", ("back", "front"), ())
 
 
 async def test_a_file_that_stays_empty_is_refused(edits: Reloading) -> None:
