@@ -79,7 +79,7 @@ async def test_a_saved_edit_serves(edits: Reloading, save: Callable[[Path, str],
     after = edits.standing("front")
     assert (after.digest, after.rejected) != (before.digest, before.rejected)
     assert after.digest
-    assert edits.store.get("front", after.digest) == edits.store.current("front")
+    assert edits.store.get("front", after.digest).prompt == "Good night."
     assert {event.outcome for event in edits.events} == {"applied"}
 
 
@@ -125,7 +125,6 @@ async def test_a_new_file_is_a_new_agent_and_a_deleted_one_is_none(edits: Reload
     event = await edits.next()
     assert (event.outcome, event.agents) == ("applied", ("night",))
     assert list(edits.reload.serving.catalog.specs) == ["back", "front"]
-    assert not (edits.store.state / "agents/night.current").exists()
 
 
 async def test_the_last_agent_may_go_too(edits: Reloading) -> None:

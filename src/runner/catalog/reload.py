@@ -124,12 +124,9 @@ class Reload:
         if trouble and held == self._held:
             return
         event = attempt.event(self._loaded, loaded, self._held, held, began)
-        gone = {self._loaded.agents[path].id for path in self._held.keys() - held.keys()}
         known = {path for path, one in held.items() if one is self._held.get(path)}
         self._held, self._loaded, self._trouble = held, loaded, trouble
         self.serving = self._now_serving(event, known)
-        for agent in gone - self.serving.catalog.specs.keys():
-            self._store.forget(agent)
         attempt.tell(self.serving)
         self._remember()
 

@@ -15,6 +15,8 @@ _log = logging.getLogger(__name__)
 
 _DAY = 24 * 3600.0
 _ANSWERS_KEPT = 30 * _DAY
+#: A folder that nobody serves may be served again, and then one wants the last good revisions.
+_FOLDERS_KEPT = 30 * _DAY
 #: A snapshot may be needed by a call that was accepted when it was last written, and has not begun.
 _KEPT = 2 * _DAY
 
@@ -53,9 +55,11 @@ async def keep_snapshots(agents: Reload, store: Store) -> None:
 def sweep(agents: Reload, store: Store) -> None:
     """Remove the snapshots that no host serves and that no running call has."""
     try:
-        # One that serves is never old.
+        # What serves is never old.
         for spec in agents.serving.catalog.specs.values():
-            store.write(spec)
+            store.put(spec)
+        ledger.Ledger(store.state, agents.folder).touch()
+        ledger.remove_older(store.state, _FOLDERS_KEPT)
         running = {(call.agent, call.revision) for call in Records(store.state).running()}
         removed = store.sweep(running | set(ledger.revisions(store.state)), _KEPT)
     except RunnerError as error:
