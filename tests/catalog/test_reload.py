@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import logging
 import os
 import resource
 import shutil
 import subprocess
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from catalog.reloading import PROMPT, Reloading
+from rig import needs
 
 from runner.catalog import reload as reload_module
+from runner.catalog.reload import Reload
 from runner.catalog.store import Store
 from runner.definition.loader import load
 from runner.errors import RunnerError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from runner.definition.spec import AgentSpec
 
 
 @pytest.fixture
@@ -304,6 +311,31 @@ async def test_a_checkout_of_500_files_is_settled(tmp_path: Path) -> None:
         assert await lag < 0.5
 
 
+@pytest.mark.parametrize("options", [[], ["--inplace", "--bwlimit=2000"], ["--delete-delay"]])
+async def test_rsync_brings_every_file_whole(tmp_path: Path, options: list[str]) -> None:
+    """Also where it writes the files in place, one part after the other."""
+    rsync, folder, new = needs.rsync(), tmp_path / "agents", tmp_path / "new"
+    for made, word in ((folder, "old"), (new, "newer")):
+        made.mkdir()
+        for place in range(20):
+            text = "".join(f"  {word} {line} {'-' * 60}\n" for line in range(500))
+            (made / f"agent-{place}.yaml").write_text(f"prompt: |\n{text}  {word}\n")
+    (folder / "gone.yaml").write_text(PROMPT.format("Gone."))
+    async with Reloading(folder, tmp_path / "state").running() as edits:
+        specs = set(edits.reload.serving.catalog.specs)
+        command = [rsync, "--archive", *options, f"{new}/", f"{folder}/"]
+        process = await asyncio.create_subprocess_exec(*command)
+        left = specs if "--delete-delay" in options else specs - {"gone"}
+        while left:
+            event = await edits.next()
+            assert event.outcome == "applied"
+            left = left - set(event.agents)
+        assert await process.wait() == 0
+        for place in range(20):
+            assert edits.prompt(f"agent-{place}").splitlines()[-1] == "newer"
+        assert len(edits.events) <= 21
+
+
 async def longest_lag() -> float:
     """Return, when cancelled, for how long at most the loop was late."""
     longest = 0.0
@@ -487,7 +519,7 @@ def test_a_state_folder_that_cannot_be_written_is_said_at_the_start(
 
 
 @contextmanager
-def full_disk() -> Iterator[None]:
+def full_disk(_: Path) -> Iterator[None]:
     """Let no file grow, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
@@ -497,19 +529,53 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_keeps_what_serves_and_a_free_one_mends_it(
-    folder: Path, tmp_path: Path
+@contextmanager
+def read_only(state: Path) -> Iterator[None]:
+    """Let nobody write below the state folder; in this thread that holds for root as well."""
+    libc = ctypes.CDLL(None)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    had = (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, had) == 0
+    # CAP_DAC_OVERRIDE, which lets root write everywhere.
+    assert libc.capset(header, type(had)(had[0] & ~2, *had[1:])) == 0
+    folders = [state, *(path for path in state.iterdir() if path.is_dir())]
+    try:
+        for folder in folders:
+            folder.chmod(0o500)
+        yield
+    finally:
+        for folder in folders:
+            folder.chmod(0o700)
+        libc.capset(header, had)
+
+
+@contextmanager
+def no_folder(state: Path) -> Iterator[None]:
+    """Put a file in the place of the state folder."""
+    away = state.rename(state.with_name("away"))
+    state.write_text("")
+    try:
+        yield
+    finally:
+        state.unlink()
+        away.rename(state)
+
+
+@pytest.mark.parametrize("trouble", [full_disk, read_only, no_folder])
+def test_a_state_folder_that_cannot_be_written_any_more_keeps_what_serves(
+    folder: Path, tmp_path: Path, trouble: Callable[[Path], AbstractContextManager[None]]
 ) -> None:
+    """The reason is said once, and the edit is taken over when the folder can be written again."""
     reload = Reloading(folder, tmp_path / "state").reload
     path = str(folder / "front.yaml")
     (folder / "front.yaml").write_text(PROMPT.format("Good morning."))
-    with full_disk():
+    with trouble(tmp_path / "state"):
         reload.look()
         (event, serving) = (reload.serving.last, reload.serving)
         reload.look()
     assert event
     assert (event.outcome, event.rejected) == ("rejected", ("front",))
-    assert "cannot write the state folder" in event.trouble
+    assert event.trouble.startswith(f"cannot write the state folder {tmp_path / 'state'}: ")
     assert serving.catalog.specs["front"].prompt == "Hello."
     assert serving.agents[path].rejected
     assert reload.serving is serving
@@ -518,6 +584,38 @@ def test_a_full_disk_keeps_what_serves_and_a_free_one_mends_it(
     assert (reload.serving.last.outcome, reload.serving.last.agents) == ("applied", ("front",))
     assert reload.serving.catalog.specs["front"].prompt == "Good morning."
     assert reload.serving.agents[path].rejected is None
+
+
+class Timed(Store):
+    """A store that notes how long it has taken to write."""
+
+    took: ClassVar[list[float]] = []
+
+    def put(self, spec: AgentSpec) -> str:
+        began = time.monotonic()
+        try:
+            return super().put(spec)
+        finally:
+            self.took.append(time.monotonic() - began)
+
+
+def test_an_attempt_says_how_long_it_took(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All of it: no less than its writing, and no more than the look that it was part of."""
+    caplog.set_level(logging.INFO, "runner.catalog")
+    reload = Reload(folder, Timed(tmp_path / "state"), load([folder]))
+    for place in range(50):
+        (folder / f"agent-{place}.yaml").write_text(PROMPT.format(f"Agent {place}."))
+    Timed.took.clear()
+    began = time.monotonic()
+    reload.look()
+    took = time.monotonic() - began
+    assert reload.serving.last
+    assert len(Timed.took) == 50
+    assert sum(Timed.took) < reload.serving.last.seconds < took
+    (line,) = [record for record in caplog.records if record.getMessage() == "reload"]
+    assert line.__dict__["seconds"] == round(reload.serving.last.seconds, 3)
 
 
 def test_only_what_changed_is_read_again(folder: Path) -> None:
