@@ -99,12 +99,12 @@ def _is_written(file: IO[bytes]) -> bool:
     """
     if sys.platform != "linux":
         return False
-    # Somebody who waits is told of by a signal; the usual one would end this process.
-    fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
     try:
+        # Somebody who waits is told of by a signal; the usual one would end this process.
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
-        # Others: a file of another owner, a file system without leases.
+        # Others: a file of another owner, a file system or a kernel without leases.
         return error.errno == errno.EAGAIN
     return False
 
