@@ -1,10 +1,13 @@
-"""How soon a saved edit serves, and what a host of 1,000 agents costs, on a real livekit-server.
+"""How soon a saved edit serves, and what a host of 1,000 agents costs.
 
-Ours: from the end of the save to the log's line that the catalog has it, snapshot on disk; the
-very next job is built from it. openrtc: to the report that the pool has the new class, with its own
-watcher and coordinator, as `openrtc dev` runs them, if it is installed (`pip install --no-deps
-openrtc`). LiveKit's own reload, `lk agent dev`, starts the worker anew after a save: here the
-hand-written agent is started, to its registration, without the time that `lk` takes to notice.
+Ours: from the end of the save until a job has been built from it. As soon as the host's log has the
+edit the host is offered a room of the agent, as LiveKit does it; the snapshot of the revision with
+which it accepts is read from disk by another process, as by a job, and the edit must be in it. Many
+offers without a pause would be load, not measure. openrtc: to the report that the pool has the new
+class, with its own watcher and coordinator, as `openrtc dev` runs them, if it is installed (`pip
+install --no-deps openrtc`). LiveKit's own reload, `lk agent dev`, starts the worker anew after a
+save: here the hand-written agent is started, to its registration, without the time that `lk` takes
+to notice.
 """
 
 import argparse
@@ -23,7 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
+from offers import Offers
 from validate import copies
+
+from runner.catalog.store import Store
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -32,7 +38,7 @@ from rig.livekit_server import LiveKitServer
 
 MANY = 1000
 OURS, OPENRTC, LIVEKIT = "runner", "openrtc", "livekit (restart)"
-P50, P99, MEMORY = 0.050, 0.100, 1.2
+P50, P99, MEMORY, CPU = 0.050, 0.100, 1.2, 0.02
 PEER = """
 from livekit.agents import Agent
 
@@ -53,12 +59,13 @@ async def pause() -> None:
     await asyncio.sleep(random.uniform(0.1, 0.2))
 
 
-def started(server: LiveKitServer, folder: Path, agents: int) -> Host:
+async def started(livekit: LiveKitServer | Offers, folder: Path, agents: int) -> Host:
     """Start a host of so many agents."""
     (folder / "agents").mkdir(parents=True)
     copies(folder / "agents", agents)
-    host = Host.serve(folder / "agents", environment=server.environment, home=folder / "home")
-    return host.start()
+    home = folder / "home"
+    host = Host.serve(folder / "agents", environment=livekit.environment, home=home)
+    return await host.start().ready(within=60)
 
 
 async def cost(host: Host, seconds: float) -> dict[str, float]:
@@ -73,12 +80,11 @@ async def cost(host: Host, seconds: float) -> dict[str, float]:
     return {"pss": memory.pss / 1e6, "uss": memory.uss / 1e6, "cpu": used / seconds}
 
 
-async def edits(host: Host, agents: Path, rounds: int) -> list[float]:
-    """Save one agent after the other; return the seconds until each serves."""
-    took = []
+async def edits(host: Host, offers: Offers, agents: Path, rounds: int) -> list[float]:
+    """Save one agent after the other; return the seconds until a job is built from each edit."""
+    store, took = Store(host.state), []
     for edit in range(rounds):
-        place = random.randrange(MANY)
-        path = agents / f"agent-{place}.yaml"
+        path = agents / f"agent-{random.randrange(MANY)}.yaml"
         text = path.read_text().replace("Find out", f"Edit {edit}. Find out", 1)
         already = sum(line.get("agents") == path.stem for line in host.log)
         waiting = asyncio.create_task(
@@ -88,8 +94,20 @@ async def edits(host: Host, agents: Path, rounds: int) -> list[float]:
         path.write_text(text)
         saved = time.perf_counter()
         await waiting
+        spec = store.get(path.stem, await offers.revision(f"{path.stem}-1"))
         took.append(time.perf_counter() - saved)
+        assert f"Edit {edit}." in spec.prompt
     return took
+
+
+async def reloads(folder: Path, rounds: int) -> list[float]:
+    """Measure our edits, on a host of its own."""
+    async with Offers() as offers:
+        host = await started(offers, folder, MANY)
+        try:
+            return await edits(host, offers, folder / "agents", rounds)
+        finally:
+            host.kill()
 
 
 def openrtc_agents(folder: Path) -> dict[str, Any]:
@@ -140,13 +158,11 @@ async def restarts(server: LiveKitServer, home: Path, rounds: int) -> list[float
 async def measure(folder: Path, rounds: int) -> dict[str, Any]:
     """Measure all of it, one after the other."""
     found: dict[str, Any] = {"reload": {}, "host": {}}
+    found["reload"][OURS] = await reloads(folder / "edits", rounds)
     with LiveKitServer(folder) as server:
         for agents in (1, MANY):
-            host = started(server, folder / str(agents), agents)
-            await host.ready(within=60)
+            host = await started(server, folder / str(agents), agents)
             found["host"][agents] = await cost(host, 10)
-            if agents == MANY:
-                found["reload"][OURS] = await edits(host, folder / str(agents) / "agents", rounds)
             host.kill()
         found["reload"][LIVEKIT] = await restarts(server, folder / "peer", 3)
     if find_spec("openrtc"):
@@ -156,8 +172,8 @@ async def measure(folder: Path, rounds: int) -> dict[str, Any]:
     return found
 
 
-def show(found: dict[str, Any]) -> None:
-    """Print the tables, what was missed, and all of it as JSON."""
+def show(found: dict[str, Any]) -> bool:
+    """Print the tables, what was missed, and all of it as JSON; tell whether the bars are met."""
     print(f"saved -> the next job is built from it, {MANY} agents in the folder")
     print(f"{'':>20} {'n':>5} {'p50':>9} {'p99':>9} {'beside ours':>12}")
     ours = statistics.median(found["reload"][OURS])
@@ -176,20 +192,34 @@ def show(found: dict[str, Any]) -> None:
         print(f"{agents:>11} agents {row['pss']:>9.1f} MB {row['uss']:>6.1f} MB {row['cpu']:>6.1%}")
     one, many = found["host"].values()
     memory = {kind: many[kind] / one[kind] for kind in ("pss", "uss")}
-    print(f"{'ratio':>18} {memory['pss']:>12.2f} {memory['uss']:>9.2f}")
-    met = rows[OURS]["p50"] <= P50 and rows[OURS]["p99"] <= P99 and max(memory.values()) <= MEMORY
-    print("\nthe bar is met" if met else "\nthe bar is missed")
+    print(f"{'ratio':>18} {memory['pss']:>12.2f} {memory['uss']:>9.2f}\n")
+    met = verdicts(rows[OURS], memory, found["host"])
+    for bar, kept in met.items():
+        print(f"{bar}: {'met' if kept else 'missed'}")
     print(json.dumps({"reload": rows, "host": found["host"], "memory": memory, "met": met}))
+    return all(met.values())
 
 
-def main() -> None:
-    """Print the tables and, behind them, the same as JSON."""
+def verdicts(
+    ours: dict[str, float], memory: dict[str, float], hosts: dict[int, dict[str, float]]
+) -> dict[str, bool]:
+    """Hold what was measured against the bars."""
+    return {
+        f"p50 <= {P50 * 1e3:.0f} ms": ours["p50"] <= P50,
+        f"p99 <= {P99 * 1e3:.0f} ms": ours["p99"] <= P99,
+        f"memory <= {MEMORY}x": max(memory.values()) <= MEMORY,
+        f"idle CPU <= {CPU:.0%}": max(row["cpu"] for row in hosts.values()) <= CPU,
+    }
+
+
+def main() -> int:
+    """Print the tables and, behind them, the same as JSON; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=200, help="edits (default: 200)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        show(asyncio.run(measure(Path(name), options.rounds)))
+        return 0 if show(asyncio.run(measure(Path(name), options.rounds))) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

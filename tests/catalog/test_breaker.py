@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import pytest
 from catalog.backends import announcement, pipeline, realtime
@@ -203,12 +204,23 @@ def test_processes_share_what_they_learn(breakers: Breakers) -> None:
 
 
 class Slow(Breakers):
-    """Breakers on a disk that takes its time."""
+    """Breakers that have read what is known, and write it only when another wants to as well."""
+
+    reads: ClassVar[list[Backend]] = []
 
     def _read(self, backend: Backend) -> History:
         known = super()._read(backend)
-        time.sleep(0.1)
+        self.reads.append(backend)
+        folder = (self.state / "backends").stat().st_ino
+        while not (len(self.reads) == 2 or _is_waited_for(folder)):
+            pass
         return known
+
+
+def _is_waited_for(inode: int) -> bool:
+    """Tell whether anybody waits for a lock on a file."""
+    locks = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and f":{inode} " in line for line in locks)
 
 
 def test_no_failure_is_lost_when_two_write_at_once(breakers: Breakers) -> None:

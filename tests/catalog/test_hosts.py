@@ -40,7 +40,7 @@ def killed(hosts: Hosts) -> Iterator[None]:
     process = multiprocessing.get_context("spawn").Process(target=_list, args=(hosts.state, theirs))
     process.start()
     assert ours.recv() == "listed"
-    assert hosts.running() == [ONE]
+    assert hosts.running() == ([ONE], [])
     process.kill()
     process.join()
     yield
@@ -48,7 +48,7 @@ def killed(hosts: Hosts) -> Iterator[None]:
 
 
 def test_a_state_folder_that_is_not_there_has_no_host(hosts: Hosts) -> None:
-    assert hosts.running() == []
+    assert hosts.running() == ([], [])
     assert not hosts.state.exists()
 
 
@@ -56,9 +56,9 @@ def test_hosts_with_one_process_id_are_two(hosts: Hosts) -> None:
     """Containers that share a state folder count their processes alike; the first is the oldest."""
     with hosts.listed(ONE):
         with hosts.listed(TWIN):
-            assert hosts.running() == [TWIN, ONE]
-        assert hosts.running() == [ONE]
-    assert hosts.running() == []
+            assert hosts.running() == ([TWIN, ONE], [])
+        assert hosts.running() == ([ONE], [])
+    assert hosts.running() == ([], [])
 
 
 @pytest.mark.usefixtures("killed")
@@ -66,9 +66,9 @@ def test_a_killed_host_is_listed_no_more(hosts: Hosts) -> None:
     """Whatever process has its id now; the next host removes what it left."""
     (left,) = (hosts.state / "hosts").iterdir()
     assert json.loads(left.read_text())["pid"] == ONE.pid
-    assert hosts.running() == []
+    assert hosts.running() == ([], [])
     with hosts.listed(TWIN):
-        assert hosts.running() == [TWIN]
+        assert hosts.running() == ([TWIN], [])
         assert not left.exists()
 
 
@@ -92,13 +92,26 @@ def test_a_state_folder_that_is_none_is_said(tmp_path: Path) -> None:
         hosts.listed(ONE).__enter__()
 
 
-def test_a_host_of_another_version_is_said(hosts: Hosts) -> None:
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"pid": 7}', '{"machine": "a", "pid": 7, "port": "80", "started": ""}']
+)
+def test_a_host_of_another_version_is_said_and_hides_no_other(hosts: Hosts, text: str) -> None:
     """Its file may hold anything, but the host that locks it runs."""
     with hosts.listed(ONE):
         (path,) = (hosts.state / "hosts").iterdir()
-        path.write_text('{"pid": 7}')
-        with pytest.raises(RunnerError, match="another version"):
-            hosts.running()
+        path.write_text(text)
+        with hosts.listed(TWIN):
+            running, (unread,) = hosts.running()
+    assert running == [TWIN]
+    assert unread == f"{path} is of a host of another version of voice-runner"
+
+
+def test_a_list_entry_that_cannot_be_read_is_said_and_hides_no_other(hosts: Hosts) -> None:
+    with hosts.listed(ONE):
+        path = hosts.state / "hosts/8-0.json"
+        path.mkdir()
+        with hosts.listed(TWIN):
+            assert hosts.running() == ([TWIN, ONE], [f"cannot read {path}: Is a directory"])
 
 
 def test_a_child_of_a_host_does_not_keep_it_listed(hosts: Hosts) -> None:

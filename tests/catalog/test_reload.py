@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import logging
 import os
 import resource
 import shutil
 import subprocess
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from catalog.reloading import PROMPT, Reloading
+from rig import needs
 
 from runner.catalog import reload as reload_module
+from runner.catalog.reload import Reload
 from runner.catalog.store import Store
 from runner.definition.loader import load
 from runner.errors import RunnerError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from runner.definition.spec import AgentSpec
 
 
 @pytest.fixture
@@ -79,7 +86,7 @@ async def test_a_saved_edit_serves(edits: Reloading, save: Callable[[Path, str],
     after = edits.standing("front")
     assert (after.digest, after.rejected) != (before.digest, before.rejected)
     assert after.digest
-    assert edits.store.get("front", after.digest) == edits.store.current("front")
+    assert edits.store.get("front", after.digest).prompt == "Good night."
     assert {event.outcome for event in edits.events} == {"applied"}
 
 
@@ -125,7 +132,6 @@ async def test_a_new_file_is_a_new_agent_and_a_deleted_one_is_none(edits: Reload
     event = await edits.next()
     assert (event.outcome, event.agents) == ("applied", ("night",))
     assert list(edits.reload.serving.catalog.specs) == ["back", "front"]
-    assert not (edits.store.state / "agents/night.current").exists()
 
 
 async def test_the_last_agent_may_go_too(edits: Reloading) -> None:
@@ -142,14 +148,65 @@ async def test_a_renamed_file_is_another_agent(edits: Reloading) -> None:
     assert list(edits.reload.serving.catalog.specs) == ["back", "entrance"]
 
 
-async def test_a_half_written_file_is_waited_for(edits: Reloading) -> None:
+async def test_a_half_written_file_is_waited_for_and_nothing_else_is(edits: Reloading) -> None:
+    """Though what stands in it is good; it is there as soon as its writer is done."""
+    (edits.folder / "shared/tone.md").write_text("brief")
+    await edits.until("applied")
     with (edits.folder / "front.yaml").open("w") as file:
-        await asyncio.sleep(0.2)
-        assert edits.prompt("front") == "Hello."
         file.write(PROMPT.format("Good morning."))
-    event = await edits.next()
+        file.flush()
+        (edits.folder / "shared/tone.md").write_text("polite")
+        assert (await edits.next()).agents == ("back",)
+        assert edits.prompt("front") == "Hello."
+        file.write("voice: echo\n")
+    event = await edits.next(0.9)
     assert (event.outcome, event.agents) == ("applied", ("front",))
-    assert edits.prompt("front") == "Good morning."
+    assert edits.reload.serving.catalog.specs["front"].voice == "echo"
+
+
+async def test_a_half_written_template_is_waited_for(edits: Reloading) -> None:
+    with (edits.folder / "shared/tone.md").open("w") as file:
+        file.write("very, ")
+        file.flush()
+        (edits.folder / "front.yaml").write_text(PROMPT.format("Good morning."))
+        assert (await edits.next()).agents == ("front",)
+        file.write("very brief")
+    assert (await edits.next()).agents == ("back",)
+    templates = edits.reload.serving.catalog.specs["back"].templates
+    assert templates == {"shared/tone.md": "very, very brief"}
+
+
+async def test_a_file_that_is_kept_open_is_not_waited_for_for_ever(edits: Reloading) -> None:
+    with (edits.folder / "front.yaml").open("w") as file:
+        file.write(PROMPT.format("Good morning."))
+        file.flush()
+        assert (await edits.next()).agents == ("front",)
+        assert edits.prompt("front") == "Good morning."
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "applied"])
+async def test_a_file_that_is_empty_or_gone_is_waited_for_and_nothing_else_is(
+    edits: Reloading, outcome: str
+) -> None:
+    front = edits.folder / "front.yaml"
+    front.write_text("") if outcome == "rejected" else front.unlink()
+    (edits.folder / "back.yaml").write_text(PROMPT.format("Back."))
+    event = await edits.next()
+    assert (event.outcome, event.agents) == ("applied", ("back",))
+    assert edits.prompt("front") == "Hello."
+    event = await edits.next()
+    assert (event.outcome, event.agents + event.rejected) == (outcome, ("front",))
+
+
+async def test_a_claim_that_goes_to_another_file_is_never_refused(edits: Reloading) -> None:
+    """The file that takes the rooms over waits for the one that is gone, perhaps for a moment."""
+    claim = "prompt: Hi.\nanswers: {rooms: [desk]}\n"
+    (edits.folder / "front.yaml").write_text(claim)
+    await edits.until("applied")
+    (edits.folder / "front.yaml").unlink()
+    (edits.folder / "back.yaml").write_text(claim)
+    event = await edits.next()
+    assert (event.outcome, event.agents, event.rejected) == ("applied", ("back", "front"), ())
 
 
 async def test_a_file_that_stays_empty_is_refused(edits: Reloading) -> None:
@@ -252,6 +309,31 @@ async def test_a_checkout_of_500_files_is_settled(tmp_path: Path) -> None:
         assert {event.outcome for event in edits.events} == {"applied"}
         assert len(edits.events) <= 8
         assert await lag < 0.5
+
+
+@pytest.mark.parametrize("options", [[], ["--inplace", "--bwlimit=2000"], ["--delete-delay"]])
+async def test_rsync_brings_every_file_whole(tmp_path: Path, options: list[str]) -> None:
+    """Also where it writes the files in place, one part after the other."""
+    rsync, folder, new = needs.rsync(), tmp_path / "agents", tmp_path / "new"
+    for made, word in ((folder, "old"), (new, "newer")):
+        made.mkdir()
+        for place in range(20):
+            text = "".join(f"  {word} {line} {'-' * 60}\n" for line in range(500))
+            (made / f"agent-{place}.yaml").write_text(f"prompt: |\n{text}  {word}\n")
+    (folder / "gone.yaml").write_text(PROMPT.format("Gone."))
+    async with Reloading(folder, tmp_path / "state").running() as edits:
+        specs = set(edits.reload.serving.catalog.specs)
+        command = [rsync, "--archive", *options, f"{new}/", f"{folder}/"]
+        process = await asyncio.create_subprocess_exec(*command)
+        left = specs if "--delete-delay" in options else specs - {"gone"}
+        while left:
+            event = await edits.next()
+            assert event.outcome == "applied"
+            left = left - set(event.agents)
+        assert await process.wait() == 0
+        for place in range(20):
+            assert edits.prompt(f"agent-{place}").splitlines()[-1] == "newer"
+        assert len(edits.events) <= 21
 
 
 async def longest_lag() -> float:
@@ -437,7 +519,7 @@ def test_a_state_folder_that_cannot_be_written_is_said_at_the_start(
 
 
 @contextmanager
-def full_disk() -> Iterator[None]:
+def full_disk(_: Path) -> Iterator[None]:
     """Let no file grow, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
@@ -447,19 +529,53 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_keeps_what_serves_and_a_free_one_mends_it(
-    folder: Path, tmp_path: Path
+@contextmanager
+def read_only(state: Path) -> Iterator[None]:
+    """Let nobody write below the state folder; in this thread that holds for root as well."""
+    libc = ctypes.CDLL(None)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    had = (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, had) == 0
+    # CAP_DAC_OVERRIDE, which lets root write everywhere.
+    assert libc.capset(header, type(had)(had[0] & ~2, *had[1:])) == 0
+    folders = [state, *(path for path in state.iterdir() if path.is_dir())]
+    try:
+        for folder in folders:
+            folder.chmod(0o500)
+        yield
+    finally:
+        for folder in folders:
+            folder.chmod(0o700)
+        libc.capset(header, had)
+
+
+@contextmanager
+def no_folder(state: Path) -> Iterator[None]:
+    """Put a file in the place of the state folder."""
+    away = state.rename(state.with_name("away"))
+    state.write_text("")
+    try:
+        yield
+    finally:
+        state.unlink()
+        away.rename(state)
+
+
+@pytest.mark.parametrize("trouble", [full_disk, read_only, no_folder])
+def test_a_state_folder_that_cannot_be_written_any_more_keeps_what_serves(
+    folder: Path, tmp_path: Path, trouble: Callable[[Path], AbstractContextManager[None]]
 ) -> None:
+    """The reason is said once, and the edit is taken over when the folder can be written again."""
     reload = Reloading(folder, tmp_path / "state").reload
     path = str(folder / "front.yaml")
     (folder / "front.yaml").write_text(PROMPT.format("Good morning."))
-    with full_disk():
+    with trouble(tmp_path / "state"):
         reload.look()
         (event, serving) = (reload.serving.last, reload.serving)
         reload.look()
     assert event
     assert (event.outcome, event.rejected) == ("rejected", ("front",))
-    assert "cannot write the state folder" in event.trouble
+    assert event.trouble.startswith(f"cannot write the state folder {tmp_path / 'state'}: ")
     assert serving.catalog.specs["front"].prompt == "Hello."
     assert serving.agents[path].rejected
     assert reload.serving is serving
@@ -468,6 +584,38 @@ def test_a_full_disk_keeps_what_serves_and_a_free_one_mends_it(
     assert (reload.serving.last.outcome, reload.serving.last.agents) == ("applied", ("front",))
     assert reload.serving.catalog.specs["front"].prompt == "Good morning."
     assert reload.serving.agents[path].rejected is None
+
+
+class Timed(Store):
+    """A store that notes how long it has taken to write."""
+
+    took: ClassVar[list[float]] = []
+
+    def put(self, spec: AgentSpec) -> str:
+        began = time.monotonic()
+        try:
+            return super().put(spec)
+        finally:
+            self.took.append(time.monotonic() - began)
+
+
+def test_an_attempt_says_how_long_it_took(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All of it: no less than its writing, and no more than the look that it was part of."""
+    caplog.set_level(logging.INFO, "runner.catalog")
+    reload = Reload(folder, Timed(tmp_path / "state"), load([folder]))
+    for place in range(50):
+        (folder / f"agent-{place}.yaml").write_text(PROMPT.format(f"Agent {place}."))
+    Timed.took.clear()
+    began = time.monotonic()
+    reload.look()
+    took = time.monotonic() - began
+    assert reload.serving.last
+    assert len(Timed.took) == 50
+    assert sum(Timed.took) < reload.serving.last.seconds < took
+    (line,) = [record for record in caplog.records if record.getMessage() == "reload"]
+    assert line.__dict__["seconds"] == round(reload.serving.last.seconds, 3)
 
 
 def test_only_what_changed_is_read_again(folder: Path) -> None:

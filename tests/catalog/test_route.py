@@ -13,6 +13,7 @@ import yaml
 from runner.catalog import stamp
 from runner.catalog.catalog import ByNumber, Catalog, NoRoute, RoomRequest, Route, fitted
 from runner.definition.loader import load
+from runner.definition.spec import spec_from_json
 
 ROUTES = Path(__file__).parents[1] / "cases" / "route"
 KNOWN = ("room", "dispatch_metadata", "dispatch_agent", "room_metadata", "number")
@@ -105,6 +106,15 @@ def test_a_stamp_is_not_undone_by_a_dispatch() -> None:
     read = stamp.read({"runner.by_number": "{}"} | stamp.attributes(route))
     assert isinstance(read, stamp.Stamp)
     assert read.agent == "front-desk"
+    assert stamp.read({"runner.carried": "{}"} | stamp.attributes(route)) == read
+
+
+def test_a_stamp_may_carry_the_agent_itself() -> None:
+    route = catalog(ROUTES / "alone.yaml").route(RoomRequest(room="x"))
+    assert isinstance(route, Route)
+    read = stamp.read(stamp.attributes(route, route.spec.to_json()))
+    assert isinstance(read, stamp.Stamp)
+    assert spec_from_json(read.carried) == route.spec
 
 
 def test_thousands_of_numbers_are_a_small_stamp() -> None:

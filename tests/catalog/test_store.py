@@ -21,15 +21,15 @@ def test_a_snapshot_is_read_back_as_it_was_put(tmp_path: Path) -> None:
     spec = a_spec("front-desk")
     store.put(spec)
     assert store.get("front-desk", spec.digest) == spec
-    assert store.current("front-desk") == spec
+    assert store.holds(spec)
 
 
-def test_the_pointer_moves_and_the_older_snapshot_stays(tmp_path: Path) -> None:
+def test_a_newer_snapshot_leaves_the_older_one(tmp_path: Path) -> None:
     store = Store(tmp_path)
     old, new = a_spec("front-desk"), a_spec("front-desk", prompt="Say no more.")
-    store.put(old)
-    store.put(new)
-    assert store.current("front-desk") == new
+    for spec in (old, new):
+        store.put(spec)
+    assert store.get("front-desk", new.digest) == new
     assert store.get("front-desk", old.digest) == old
 
 
@@ -48,6 +48,7 @@ def test_a_damaged_snapshot_is_refused(tmp_path: Path, damage: bytes | None) -> 
     path = tmp_path / "agents" / f"front-desk@{spec.digest}.json"
     other = a_spec("front-desk", prompt="Other.").to_json().encode()
     path.write_bytes(other if damage is None else damage)
+    assert not store.holds(spec)
     with pytest.raises(SnapshotError, match="is damaged"):
         store.get("front-desk", spec.digest)
 
@@ -59,12 +60,6 @@ def test_a_damaged_snapshot_is_refused(tmp_path: Path, damage: bytes | None) -> 
 def test_a_missing_snapshot_is_refused(tmp_path: Path, agent: str, digest: str) -> None:
     with pytest.raises(SnapshotError):
         Store(tmp_path).get(agent, digest)
-
-
-@pytest.mark.parametrize("agent", ["front-desk", "../front-desk"])
-def test_there_is_no_current_snapshot_before_one_is_put(tmp_path: Path, agent: str) -> None:
-    with pytest.raises(SnapshotError):
-        Store(tmp_path / "state").current(agent)
 
 
 def test_a_snapshot_of_another_version_is_not_called_damaged(tmp_path: Path) -> None:
@@ -102,31 +97,22 @@ def test_a_sweep_takes_what_is_old_and_nobody_s(tmp_path: Path) -> None:
     store = Store(tmp_path)
     kept = put(store, "old", days=3)
     put(store, "young", days=1)
-    current = store.current("old").digest
-    aside = tmp_path / "agents" / ".of-a-killed-process"
-    aside.write_text("")
-    aged(aside, 3 * DAY)
     young = [name for name in names(store) if name.startswith("young")]
-    assert store.sweep({("old", kept)}, 2 * DAY) == 2
-    old = sorted([f"old@{kept}.json", f"old@{current}.json"])
-    assert names(store) == ["old.current", *old, *young]
+    notes = tmp_path / "agents" / "notes.txt"
+    left_over = (".of-a-killed-process", "old.current", "\udcff.current")
+    for path in (notes, *(tmp_path / "agents" / name for name in left_over)):
+        path.write_bytes(b"\xff")
+        aged(path, 3 * DAY)
+    assert store.sweep({("old", kept)}, 2 * DAY) == 2 + len(left_over)
+    assert names(store) == ["notes.txt", f"old@{kept}.json", *young]
 
 
 def test_what_is_put_again_is_young(tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = put(store, "old", days=3)
-    store.write(a_spec("old", prompt="0."))
-    assert store.sweep(set(), 2 * DAY) == 1
+    store.put(a_spec("old", prompt="0."))
+    assert store.sweep(set(), 2 * DAY) == 2
     assert store.get("old", first).prompt == "0."
-
-
-def test_a_forgotten_agent_has_no_current_snapshot(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    digest = store.put(a_spec("old"))
-    store.forget("old")
-    assert store.get("old", digest)
-    with pytest.raises(SnapshotError):
-        store.current("old")
 
 
 def test_a_state_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:

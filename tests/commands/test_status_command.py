@@ -206,15 +206,45 @@ def test_without_a_host_the_state_folder_says_what_served(
     assert [one["state"] for one in shown["remembered"]["/srv/agents"]] == ["serving", "last_good"]
 
 
-def test_a_damaged_memory_is_said(
-    run: Callable[..., tuple[int, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_damaged_memory_is_said_and_hides_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "folders").mkdir()
+    Ledger(tmp_path, Path("/srv/agents")).write({"a.yaml": Entry(id="a")})
     (tmp_path / "folders" / "a.json").write_text("{")
     assert main(["status", "--state", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
-    assert out == f"no host runs on {tmp_path}\n"
+    assert out.startswith(f"no host runs on {tmp_path}\nlast served from /srv/agents:\n")
     assert "a.json is damaged; remove it" in err
+
+
+def test_a_host_of_another_version_hides_no_other(
+    listed: Callable[..., None],
+    answering: Callable[[bytes], int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    listed(1)
+    (newer,) = (tmp_path / "hosts").iterdir()
+    newer.write_text('{"pid": 7, "socket": "/run/host"}')
+    said = f"runner: {newer} is of a host of another version of voice-runner\n"
+    assert main(["status", "--state", str(tmp_path)]) == 1
+    assert capsys.readouterr() == (f"no other host runs on {tmp_path}\n", said)
+    port = answering(json.dumps(REPORT).encode())
+    listed(port)
+    assert main(["status", "--state", str(tmp_path)]) == 0
+    assert capsys.readouterr() == (SHOWN.replace("PORT", str(port)), said)
+
+
+def test_a_host_of_the_studio_alone_has_no_livekit(
+    run: Callable[..., tuple[int, str]],
+    listed: Callable[..., None],
+    answering: Callable[[bytes], int],
+) -> None:
+    alone = REPORT["host"] | {"livekit": None, "registered": False, "worker": None}
+    listed(answering(json.dumps(REPORT | {"host": alone}).encode()))
+    code, text = run("--ready")
+    assert code == 0
+    assert "\n  livekit   none: calls come from the studio\n" in text
 
 
 def test_livekit_is_not_imported() -> None:

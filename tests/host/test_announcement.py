@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from pathlib import Path
@@ -316,3 +317,20 @@ async def test_without_a_key_nobody_is_asked(tmp_path: Path, openai_service: Ope
     local = Part(model="own", base_url=openai_service.base_url, api_key_env=None)
     watched.serve(agent("one", realtime()), agent("two", pipeline(tts=local, voice="af_heart")))
     assert await watched.look() == [("af_heart", "Sorry.")]
+
+
+async def test_a_thousand_agents_hold_up_nobody(watched: Watched) -> None:
+    """The loop goes round once an agent at least, so that job offers are answered meanwhile."""
+    watched.serve(*(agent(f"agent-{place}", realtime()) for place in range(1000)))
+    rounds = 0
+
+    async def count() -> None:
+        nonlocal rounds
+        while True:
+            rounds += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    assert await watched.look() == [("coral", "Sorry.")]
+    counting.cancel()
+    assert rounds > 1000

@@ -163,4 +163,42 @@ async def test_calls_amid_thousands_of_edits_are_whole(
     finally:
         over.set()
         await editing
-    assert not [line for line in host.log if "current revision" in line["message"]]
+    assert not [line for line in host.log if "snapshot" in line["message"]]
+
+
+async def test_a_damaged_snapshot_costs_no_call(
+    serve: Callable[[], Awaitable[Host]], dial: Dial
+) -> None:
+    """The host writes it anew, from what it serves."""
+    host = await serve()
+    (snapshot,) = (host.state / "agents").glob("front-desk@*")
+    snapshot.write_text("{}")
+    one = await dial("front-desk")
+    await one.wait_heard(REALTIME)
+    line = await host.wait_log("a lost or damaged snapshot is written anew", level="WARNING")
+    assert (line["agent"], line["revision"]) == ("front-desk", one.attributes["runner.revision"])
+    assert Store(host.state).get("front-desk", line["revision"])
+
+
+async def test_a_state_folder_that_is_lost_costs_no_call(
+    serve: Callable[[], Awaitable[Host]], dial: Dial, folder: Path, openai_service: OpenAIService
+) -> None:
+    """What serves goes on from memory; an edit waits for the folder, and the log says why."""
+    host = await serve()
+    away = host.state.rename(host.state.with_name("away"))
+    host.state.write_text("no folder")
+    (folder / "front-desk.yaml").write_text(AGENT.format(1, ""))
+    refused = await host.wait_log("reload", outcome="rejected", rejected="front-desk")
+    assert refused["reason"].startswith(f"cannot write the state folder {host.state}: ")
+    one = await dial("front-desk")
+    await one.wait_heard(REALTIME)
+    assert asked_for(openai_service) == {"0"}
+    line = await host.wait_log("the agent goes with the job", level="ERROR", agent="front-desk")
+    assert line["reason"] == refused["reason"]
+    await one.leave()
+    host.state.unlink()
+    away.rename(host.state)
+    await host.wait_log("reload", outcome="applied", agents="front-desk")
+    other = await dial("front-desk")
+    await other.wait_heard(REALTIME)
+    assert asked_for(openai_service) == {"1"}

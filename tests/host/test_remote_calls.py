@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 from catalog.records import aged
 from livekit import api
 from rig.database import ExampleDatabase
@@ -15,7 +17,7 @@ from runner.catalog.records import Records
 from runner.catalog.remote import LastAnswers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from rig.caller import Caller
@@ -84,8 +86,7 @@ async def test_an_edited_row_is_in_the_next_call(
     assert (using["display_name"], using["temperature"]) == ("Harbour Dental", 0.84)
     (path,) = Records(host.state).paths()
     assert Records(host.state).read(path).remote == tuple(ALL.split(", "))
-    assert first.agent is not None
-    assert first.agent.name == "Harbour Dental"
+    await first.wait_happening("participant_name_changed", about="Harbour Dental")
 
     database.edit(EDIT)
     openai_service.realtime.journal.clear()
@@ -119,6 +120,49 @@ async def test_a_database_that_fails_costs_a_call_its_fields_alone(
     assert voice == "coral"
     assert instructions.startswith("You are a helpful AI assistant.")
     assert "You answer the phone" not in json.dumps(host.log)
+
+
+@pytest.fixture
+async def slow_database() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Serve one answer, from an event on."""
+    go_on = asyncio.Event()
+
+    async def answer(_: web.Request) -> web.Response:
+        await go_on.wait()
+        return web.json_response({"name": "Night Desk"})
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/", go_on
+    await runner.cleanup()
+
+
+async def test_the_room_is_joined_while_the_database_is_asked(
+    slow_database: tuple[str, asyncio.Event],
+    hosts: Callable[[Host], Host],
+    host_environment: dict[str, str],
+    caller: Callable[..., Caller],
+    livekit_server: LiveKitServer,
+    tmp_path: Path,
+) -> None:
+    """It answers only once the agent is in the room: neither waits for the other to begin."""
+    url, go_on = slow_database
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents/desk.yaml").write_text(
+        "prompt: You answer the phone.\nbackends: [openai-realtime]\n"
+        f"remote: {{url: '{url}', timeout: 10, fields: {{name: name}}}}\n"
+    )
+    host = Host.serve(tmp_path / "agents", environment=host_environment, home=tmp_path / "home")
+    await hosts(host).ready()
+    one = caller()
+    await one.join(livekit_server.url, livekit_server.token("desk-1", one.identity))
+    await one.wait_happening("participant_connected")
+    go_on.set()
+    await one.wait_heard(REALTIME)
+    assert (await host.wait_log("remote fields fetched"))["fields"] == "name"
 
 
 async def test_old_answers_are_removed_at_the_start(

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from host.studio import a_studio, address_of
 from rig import needs
 from rig.host import Host
+from rig.page import Page
 
 from runner.catalog.hosts import Hosts
 from runner.cli import main
@@ -142,7 +144,7 @@ async def test_agents_edits_and_calls_are_told_until_the_end(
     await one.leave()
     await other.leave()
     host._running.wait(15)
-    assert Hosts(host.state).running() == []
+    assert Hosts(host.state).running() == ([], [])
     assert list((host.state / "hosts").iterdir()) == []
 
 
@@ -222,6 +224,56 @@ async def test_a_port_of_choice_is_used_and_a_taken_one_is_said(
     assert second.stderr.splitlines()[-1] == (
         f"runner: port {port} of 127.0.0.1 is taken; choose another with --status-port"
     )
+
+
+async def test_a_host_of_the_studio_alone_is_found_like_any(
+    hosts: Callable[[Host], Host],
+    openai_service: OpenAIService,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With its port, its agents and its calls; a taken port is said as well."""
+    port = str(needs.free_port())
+    options: dict[str, Any] = {"environment": openai_service.environment, "home": tmp_path / "home"}
+    host = hosts(a_studio(folder, "--status-port", port, **options))
+    assert (await host.wait_log("telling the status"))["url"] == f"http://127.0.0.1:{port}/"
+    assert await ask(host, "/readyz") == (200, "ready\n")
+    one = Page()
+    await one.call(await address_of(host), "front-desk")
+    await one.wait_heard(REALTIME)
+    told = await report(host)
+    (agent,) = told["agents"]
+    assert told["calls"] == [{"agent": "front-desk", "revision": agent["revision"], "calls": 1}]
+    assert (told["host"]["livekit"], told["host"]["registered"]) == (None, False)
+    command = ["status", "--state", str(host.state), "--ready"]
+    assert main(command) == 0
+    assert "\n  livekit   none: calls come from the studio\n" in capsys.readouterr().out
+    await one.leave()
+    while (await report(host))["calls"]:
+        pass
+    second = hosts(a_studio(folder, "--status-port", port, **options))
+    assert second._running.wait(30) == 3
+    host.signal(signal.SIGTERM)
+    assert host._running.wait(15) == 0
+    assert main(command) == 1
+
+
+async def test_calls_from_the_studio_beside_livekit_are_counted(
+    serve: Callable[..., Host],
+    folder: Path,
+    caller: Callable[..., Caller],
+    livekit_server: LiveKitServer,
+) -> None:
+    host = serve(folder, "--studio", "--no-open", "--port", "0")
+    await host.ready()
+    await dialled(livekit_server, caller())
+    one = Page()
+    await one.call(await address_of(host), "front-desk")
+    await one.wait_heard(REALTIME)
+    (counted,) = (await report(host))["calls"]
+    assert (counted["agent"], counted["calls"]) == ("front-desk", 2)
+    await one.leave()
 
 
 async def test_a_list_that_cannot_be_written_keeps_nobody_from_calling(

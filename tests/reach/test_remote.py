@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from catalog.records import aged
 from rig import needs
 
 from runner.catalog.remote import LastAnswers
@@ -506,8 +507,8 @@ async def test_a_state_folder_that_cannot_be_written_costs_nothing(
 def test_answers_that_no_call_asks_for_are_removed(tmp_path: Path) -> None:
     answers = LastAnswers(tmp_path)
     answers.put("http://x/1", {"name": "name"}, {"name": "One"})
-    assert answers.remove_older(60) == 0
-    assert answers.remove_older(-60) == 1
+    assert answers.tidy(60, 1) == 0
+    assert answers.tidy(-60, 1) == 1
     assert answers.get("http://x/1", {"name": "name"}) == {}
 
 
@@ -535,3 +536,14 @@ async def test_a_slow_disk_is_not_heard(agent: AgentSpec, fetch: Fetch, tmp_path
         await asyncio.sleep(0.01)
     assert await writing
     await fetching
+
+
+def test_of_very_many_answers_the_last_stay(tmp_path: Path) -> None:
+    answers, fields = LastAnswers(tmp_path), {"name": "name"}
+    for room in range(5):
+        answers.put(f"http://x/room-{room}", fields, {"name": f"Room {room}"})
+        aged(answers._path(f"http://x/room-{room}", fields), 10 - room)
+    answers.put("http://x/room-0", fields, {"name": "Room 0"})
+    assert answers.tidy(60, 3) == 2
+    kept = [room for room in range(5) if answers.get(f"http://x/room-{room}", fields)]
+    assert kept == [0, 3, 4]

@@ -96,6 +96,7 @@ class Caller:
             "participant_connected", "participant_disconnected", "track_published",
             "track_unpublished", "track_subscribed", "track_unsubscribed", "disconnected",
             "reconnecting", "reconnected", "participant_attributes_changed",
+            "participant_name_changed",
         ):  # fmt: skip
             self.room.on(name, self._noting(name))
         self.room.on("track_subscribed", self._hear)

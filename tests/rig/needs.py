@@ -48,6 +48,11 @@ def espeak() -> str:
     return needed(shutil.which("espeak-ng"), "espeak-ng")
 
 
+def rsync() -> str:
+    """Return the path of rsync."""
+    return needed(shutil.which("rsync"), "rsync")
+
+
 def chromium() -> str:
     """Return the path of Chromium."""
     names = ("chromium", "chromium-browser", "google-chrome")

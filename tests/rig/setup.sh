@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests run against: espeak-ng, curl, sqlite3, Chromium, aimock, axe-core and
-# livekit-server. Safe to run again.
+# Installs what the tests run against: espeak-ng, curl, sqlite3, rsync, Chromium, aimock, axe-core
+# and livekit-server. Safe to run again.
 set -euo pipefail
 
 AIMOCK=1.43.0
@@ -56,6 +56,7 @@ mkdir -p "$cache"
 install_package espeak-ng "it makes the speech of the test's callers"
 install_package curl "the README of examples/database shows it"
 install_package sqlite3 "the README of examples/database shows it"
+install_package rsync "it brings edits"
 command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
   install_package chromium "it shows the studio's page"
 install_from_npm @copilotkit/aimock "$AIMOCK"

@@ -56,8 +56,8 @@ def remove_older(paths: Iterable[Path], seconds: float) -> list[Path]:
 def replace(path: Path, content: str | bytes, *, durable: bool = False) -> None:
     """Write `content` aside and rename it to `path`: a killed process leaves the old or the new.
 
-    A text is written as UTF-8. `durable` waits for the disk, for what must outlive a power cut; it
-    may take a tenth of a second.
+    A text is written as UTF-8. `durable` waits for the disk, for what must outlive a power cut, the
+    new name as well; it may take a tenth of a second.
 
     Raises:
         OSError: it cannot be written.
@@ -70,10 +70,25 @@ def replace(path: Path, content: str | bytes, *, durable: bool = False) -> None:
             if durable:
                 os.fsync(aside.fileno())
             Path(aside.name).replace(path)
+            if durable:
+                sync(path.parent)
         except OSError:
             with suppress(OSError):
                 Path(aside.name).unlink()
             raise
+
+
+def sync(path: Path) -> None:
+    """Wait until the disk has a file, or the names of the files in a folder.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -3,16 +3,17 @@
 import fcntl
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from runner.catalog import files
 from runner.errors import RunnerError
 
 _FOLDER = "hosts"
+_KINDS = {"machine": str, "pid": int, "port": int, "started": str}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,18 +55,25 @@ class Hosts:
                 with suppress(OSError):
                     path.unlink()
 
-    def running(self) -> list[Listing]:
+    def running(self) -> tuple[list[Listing], list[str]]:
         """Return the hosts that run now, in the order in which they were started.
+
+        Those whose file cannot be read are left out; the second value says of each why.
 
         Raises:
             RunnerError: the list cannot be read.
         """
-        found = []
-        for path in self._paths():
-            with suppress(FileNotFoundError), path.open(encoding="utf-8") as file:
-                if not _locked(file, fcntl.LOCK_SH):
-                    found.append(_listing(path, file.read()))
-        return sorted(found, key=lambda host: host.started)
+        found, unread = [], []
+        for path in sorted(self._paths()):
+            try:
+                found += _read(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                unread.append(f"cannot read {path}: {error.strerror}")
+            except (ValueError, AttributeError):
+                unread.append(f"{path} is of a host of another version of voice-runner")
+        return sorted(found, key=lambda host: host.started), unread
 
     def _paths(self) -> list[Path]:
         try:
@@ -80,7 +88,7 @@ class Hosts:
 
     def _drop_killed(self) -> None:
         for path in self._paths():
-            with suppress(FileNotFoundError), path.open("r+", encoding="utf-8") as file:
+            with suppress(OSError), path.open("r+", encoding="utf-8") as file:
                 if _locked(file, fcntl.LOCK_EX):
                     path.unlink()
 
@@ -110,8 +118,13 @@ def _locked(file: IO[str], kind: int) -> bool:
     return True
 
 
-def _listing(path: Path, text: str) -> Listing:
-    try:
-        return Listing(**json.loads(text))
-    except (ValueError, TypeError) as error:
-        raise RunnerError(f"{path} is of a host of another version of voice-runner") from error
+def _read(path: Path) -> list[Listing]:
+    """Return the host that a file lists; none if it runs no more."""
+    with path.open(encoding="utf-8") as file:
+        return [] if _locked(file, fcntl.LOCK_SH) else [_listing(json.load(file))]
+
+
+def _listing(fields: Mapping[str, Any]) -> Listing:
+    if {name: type(value) for name, value in fields.items()} != _KINDS:
+        raise ValueError("other fields than a listing has")
+    return Listing(**fields)

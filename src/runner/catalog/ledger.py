@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -72,6 +73,15 @@ class Ledger:
             files.folder(self.state, _FOLDER)
             files.replace(self._path, json.dumps(content), durable=True)
 
+    def touch(self) -> None:
+        """Say that the folder is still served.
+
+        Raises:
+            RunnerError: the state folder cannot be written.
+        """
+        with files.writing(self.state), suppress(FileNotFoundError):
+            os.utime(self._path)
+
     @property
     def _name(self) -> str:
         # Not resolved: deployments move a link to another folder.
@@ -95,13 +105,25 @@ def revisions(state: Path) -> Iterator[tuple[str, str]]:
                 yield entry.id, entry.digest
 
 
-def remembered(state: Path) -> dict[str, dict[str, Entry]]:
+def remembered(state: Path) -> tuple[dict[str, dict[str, Entry]], list[str]]:
     """Return the entries of every agents folder that a state folder knows, by its path.
 
-    Raises:
-        LedgerError: one of them cannot be read.
+    What cannot be read is left out; the second value says of each why.
     """
-    return dict(_read(path) for path in sorted((state / _FOLDER).glob("*.json")))
+    found, unread = {}, []
+    for path in sorted((state / _FOLDER).glob("*.json")):
+        try:
+            folder, entries = _read(path)
+        except LedgerError as error:
+            unread.append(str(error))
+        else:
+            found[folder] = entries
+    return found, unread
+
+
+def remove_older(state: Path, seconds: float) -> None:
+    """Forget the folders that no host has served for so long."""
+    files.remove_older((state / _FOLDER).glob("*"), seconds)
 
 
 def _read(path: Path) -> tuple[str, dict[str, Entry]]:

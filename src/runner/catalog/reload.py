@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from runner.catalog import attempt
@@ -18,33 +18,20 @@ from runner.catalog.lastgood import Held, recalled
 from runner.catalog.ledger import Entry, Ledger, LedgerError
 from runner.catalog.serving import Reloaded, Serving
 from runner.catalog.store import SnapshotError, Store
+from runner.catalog.unfinished import Wait, unfinished, waiting, without
 from runner.catalog.watch import Watch
 from runner.definition.folder import folder_of
 from runner.definition.loader import AgentFile, Loaded, load
-from runner.definition.seen import Seen
 from runner.definition.spec import AgentSpec
 from runner.errors import RunnerError
 
 _log = logging.getLogger(__name__)
 
 #: Seconds until a look without an event: where there are events, some may have been lost; where
-#: there are none, or something is still to come, this is all there is.
-_SELDOM, _OFTEN = 5.0, 1.0
-#: A file that is gone or empty has so many seconds to be written before that counts.
-_GRACE = 1.0
-#: While other files go and come this may last so many seconds; all that changed waits for it.
-_GRACE_IN_ALL = 10.0
+#: there are none, this is all there is; a file that is still being written may be done soon.
+_SELDOM, _OFTEN, _SOON = 5.0, 1.0, 0.1
 #: Files that change while they are loaded are loaded again, for so many seconds.
 _SETTLE = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class _Wait:
-    """What is missing; since when anything is, and since when just this is."""
-
-    began: float
-    since: float
-    missing: object
 
 
 class Reload:
@@ -64,7 +51,7 @@ class Reload:
         self._ledger = Ledger(store.state, self._folder)
         self._poll = poll
         self._loaded = loaded
-        self._waiting: _Wait | None = None
+        self._waiting: Wait | None = None
         self._trouble = ""
         self._entries = self._remembered()
         self._held = self._recalled()
@@ -100,11 +87,13 @@ class Reload:
                 self._cannot(str(error), began)
             return
         old = self._loaded
-        changed = loaded.agents is not old.agents or loaded.seen != old.seen
-        if changed and (missing := self._missing(loaded)) and self._waits(missing):
-            return
-        self._waiting = None
-        if changed or self._trouble:
+        if (files := unfinished(old, loaded)) and self._waits(files):
+            loaded = without(old, loaded, files)
+            if loaded.agents == old.agents:
+                return
+        else:
+            self._waiting = None
+        if loaded.agents is not old.agents or loaded.seen != old.seen or self._trouble:
             self._take(loaded, began)
         # What was looked at a second time may be settled now.
         self._loaded = loaded
@@ -118,28 +107,15 @@ class Reload:
             if _is_quiet(before, loaded) or time.monotonic() > until:
                 return loaded
 
-    def _missing(self, loaded: Loaded) -> dict[str, Seen | None]:
-        """Return the files that are gone or empty: somebody may be about to write them."""
-        old = self._loaded
-        new = [path for path in loaded.agents if path not in old.seen]
-        filled = [path for path, seen in old.seen.items() if seen.size]
-        empty = {
-            path: loaded.seen[path]
-            for path in (*new, *filled)
-            if path in loaded.seen and not loaded.seen[path].size
-        }
-        return empty | dict.fromkeys(old.agents.keys() - loaded.agents.keys())
-
     def _waits(self, missing: object) -> bool:
-        """Tell whether what is missing still has time to come; more, if it changes meanwhile."""
-        now = time.monotonic()
-        before = self._waiting or _Wait(now, now, missing)
-        self._waiting = before if before.missing == missing else _Wait(before.began, now, missing)
-        return now - self._waiting.since < _GRACE and now - before.began < _GRACE_IN_ALL
+        """Tell whether what is missing still has time to come."""
+        self._waiting = waiting(self._waiting, missing)
+        return not self._waiting.is_over
 
     def _patience(self, sees: bool) -> float:
-        settled = self._waiting is None and not self._trouble
-        return _SELDOM if sees and settled else _OFTEN
+        if self._waiting and not self._waiting.is_over:
+            return _SOON
+        return _SELDOM if sees and not self._trouble else _OFTEN
 
     def _take(self, loaded: Loaded, began: float) -> None:
         """Put in place what was loaded, as far as it is good and can be stored."""
@@ -148,12 +124,9 @@ class Reload:
         if trouble and held == self._held:
             return
         event = attempt.event(self._loaded, loaded, self._held, held, began)
-        gone = {self._loaded.agents[path].id for path in self._held.keys() - held.keys()}
         known = {path for path, one in held.items() if one is self._held.get(path)}
         self._held, self._loaded, self._trouble = held, loaded, trouble
         self.serving = self._now_serving(event, known)
-        for agent in gone - self.serving.catalog.specs.keys():
-            self._store.forget(agent)
         attempt.tell(self.serving)
         self._remember()
 

@@ -37,9 +37,17 @@ class LastAnswers:
                 files.folder(self.state, "remote")
                 files.replace(path, json.dumps({**earlier, **values}))
 
-    def remove_older(self, seconds: float) -> int:
-        """Remove what was not good again for so long; return how many answers were removed."""
-        return len(files.remove_older(self._folder.glob("*"), seconds))
+    def tidy(self, seconds: float, most: int) -> int:
+        """Remove what was not good again for so long, and all but the `most` that were good last.
+
+        A URL with the room's name in it has an answer for every call. Return how many were removed.
+        """
+        removed = files.remove_older(self._folder.glob("*"), seconds)
+        too_many = sorted(self._folder.glob("*"), key=_written, reverse=True)[most:]
+        for path in too_many:
+            with suppress(OSError):
+                path.unlink()
+        return len(removed) + len(too_many)
 
     @property
     def _folder(self) -> Path:
@@ -48,3 +56,10 @@ class LastAnswers:
     def _path(self, url: str, fields: Mapping[str, str]) -> Path:
         asked = json.dumps([url, sorted(fields.items())])
         return self._folder / f"{hashlib.sha256(asked.encode()).hexdigest()[:32]}.json"
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

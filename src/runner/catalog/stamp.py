@@ -12,16 +12,21 @@ REVISION = "runner.revision"
 _VARIABLES = "runner.variables"
 _BECAUSE = "runner.because"
 _BY_NUMBER = "runner.by_number"
+_CARRIED = "runner.carried"
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The agent of a job, why it, its revision (empty: the current one), the call's variables."""
+    """The agent of a job, its revision, the call's variables, and why it is this agent.
+
+    `carried` is the snapshot itself, if the job cannot read it; else it is empty.
+    """
 
     agent: str
     revision: str
     variables: Mapping[str, Any]
     because: str = ""
+    carried: str = ""
 
 
 def public(route: Route | ByNumber) -> dict[str, str]:
@@ -31,14 +36,18 @@ def public(route: Route | ByNumber) -> dict[str, str]:
     return {AGENT: route.spec.id, REVISION: route.spec.digest}
 
 
-def attributes(route: Route | ByNumber) -> dict[str, str]:
-    """Return what the job process needs to know, for the job alone."""
+def attributes(route: Route | ByNumber, carried: str = "") -> dict[str, str]:
+    """Return what the job process needs to know, for the job alone.
+
+    `carried` is the agent's snapshot, to be sent along where the disk does not keep it.
+    """
     if isinstance(route, ByNumber):
         return {_BY_NUMBER: _by_number_to_json(route)}
     return public(route) | {
         _VARIABLES: json.dumps(route.variables),
         _BECAUSE: route.because,
-        # Whoever dispatches a job may set attributes.
+        # Also if it is empty: whoever dispatches a job may set attributes.
+        _CARRIED: carried,
         _BY_NUMBER: "",
     }
 
@@ -54,6 +63,7 @@ def read(attributes: Mapping[str, str]) -> Stamp | ByNumber | None:
         revision=attributes.get(REVISION, ""),
         variables=json.loads(attributes.get(_VARIABLES, "{}")),
         because=attributes.get(_BECAUSE, ""),
+        carried=attributes.get(_CARRIED, ""),
     )
 
 

@@ -43,20 +43,9 @@ class Store:
         return self.state / "agents"
 
     def put(self, spec: AgentSpec) -> str:
-        """Write the snapshot of `spec`, make it the agent's current one, and return its digest.
+        """Write the snapshot of `spec` if it is not there and whole; return its digest.
 
         Every process sees it from then on; `sync` makes it outlive a power cut as well.
-
-        Raises:
-            RunnerError: the state folder cannot be written.
-        """
-        digest = self.write(spec)
-        with files.writing(self.state):
-            _keep(self._pointer(spec.id), digest)
-        return digest
-
-    def write(self, spec: AgentSpec) -> str:
-        """Write the snapshot of `spec` if it is not there and whole; return its digest.
 
         Raises:
             RunnerError: the state folder cannot be written.
@@ -68,19 +57,22 @@ class Store:
             _keep(self._snapshot(spec.id, digest), text)
         return digest
 
+    def holds(self, spec: AgentSpec) -> bool:
+        """Tell whether the snapshot of `spec` is there and whole."""
+        text = spec.to_json()
+        with suppress(OSError):
+            return self._snapshot(spec.id, digest_of(text)).read_bytes() == text.encode()
+        return False
+
     def sync(self, agent: str, digest: str) -> None:
         """Wait until the disk has a snapshot; this may take a tenth of a second.
 
         Raises:
             RunnerError: the disk does not take it.
         """
-        with files.writing(self.state), self._snapshot(agent, digest).open("rb") as file:
-            os.fsync(file.fileno())
-
-    def forget(self, agent: str) -> None:
-        """Leave an agent without a current snapshot; calls that are on keep theirs."""
-        with suppress(OSError):
-            self._pointer(agent).unlink()
+        with files.writing(self.state):
+            files.sync(self._snapshot(agent, digest))
+            files.sync(self._folder)
 
     def get(self, agent: str, digest: str) -> AgentSpec:
         """Read one snapshot and check that its content is what `digest` names.
@@ -108,25 +100,10 @@ class Store:
             raise SnapshotError(f"the snapshot {path} is of another agent")
         return spec
 
-    def current(self, agent: str) -> AgentSpec:
-        """Read the snapshot that was put last.
-
-        Raises:
-            SnapshotError: there is none, or it cannot be read.
-        """
-        path = self._pointer(agent)
-        if path.parent != self._folder:
-            raise SnapshotError(f"{agent!r} names no agent")
-        try:
-            digest = path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise SnapshotError(f"agent {agent!r} has no current snapshot: {error}") from error
-        return self.get(agent, digest)
-
     def sweep(self, kept: Set[tuple[str, str]], seconds: float) -> int:
         """Remove snapshots that were not written for so long; return how many were removed.
 
-        Neither those that are `kept` (id and digest) nor an agent's current one is.
+        Those that are `kept`, by id and digest, stay.
 
         Raises:
             RunnerError: the state folder cannot be read or written.
@@ -134,22 +111,11 @@ class Store:
         latest = time.time() - seconds
         with files.writing(self.state):
             old = [path for path in self._folder.glob("*") if _is_older(path, latest)]
-            left = {self._snapshot(agent, digest) for agent, digest in kept | self._pointed()}
-            # A file with a dot was written aside by a process that was killed.
-            return sum(
-                _remove(path, latest)
-                for path in old
-                if path.name[0] == "." or (path.suffix == ".json" and path not in left)
-            )
-
-    def _pointed(self) -> set[tuple[str, str]]:
-        return {(path.stem, path.read_text()) for path in self._folder.glob("*.current")}
+            left = {self._snapshot(agent, digest) for agent, digest in kept}
+            return sum(_remove(path, latest) for path in old if _is_ours(path) and path not in left)
 
     def _snapshot(self, agent: str, digest: str) -> Path:
         return self._folder / f"{agent}@{digest}.json"
-
-    def _pointer(self, agent: str) -> Path:
-        return self._folder / f"{agent}.current"
 
 
 def _keep(path: Path, text: str) -> None:
@@ -162,6 +128,11 @@ def _keep(path: Path, text: str) -> None:
     except FileNotFoundError:
         pass
     files.replace(path, text)
+
+
+def _is_ours(path: Path) -> bool:
+    # With a dot: written aside by a process that was killed. `.current` is an earlier version's.
+    return path.name[0] == "." or path.suffix in (".json", ".current")
 
 
 def _is_older(path: Path, latest: float) -> bool:

@@ -35,7 +35,8 @@ def status(options: argparse.Namespace) -> int:
         RunnerError: the state folder cannot be read.
     """
     state = _state(options.state)
-    reports = list(_reports(state))
+    running, unread = _listed(state)
+    reports = list(map(_report, running))
     if options.format == "json":
         entries = {name: list(_plain(agents)) for name, agents in _remembered(state).items()}
         shown = {"state": str(state), "hosts": reports, "remembered": entries}
@@ -43,7 +44,7 @@ def status(options: argparse.Namespace) -> int:
     elif reports:
         print("\n".join(line for report in reports for line in _host(report)))
     else:
-        print("\n".join(_nobody(state)))
+        print("\n".join(_nobody(state, "no other host" if unread else "no host")))
     good = [report["host"]["ready"] if options.ready else "agents" in report for report in reports]
     return 0 if any(good) else 1
 
@@ -58,15 +59,21 @@ def _state(chosen: Path | None) -> Path:
     return state_folder(chosen)
 
 
-def _reports(state: Path) -> Iterator[Report]:
+def _listed(state: Path) -> "tuple[list[Listing], list[str]]":
+    """Return the hosts that run, and say which cannot be read."""
     from runner.catalog.hosts import Hosts
 
-    for host in Hosts(state).running():
-        if host.machine != socket.gethostname():
-            report: Report = _silent(host, "it is in another container, or on another machine")
-        else:
-            report = _asked(host) or _silent(host, "it does not answer")
-        yield {"port": host.port, **report}
+    running, unread = Hosts(state).running()
+    _complain(unread)
+    return running, unread
+
+
+def _report(host: "Listing") -> Report:
+    if host.machine != socket.gethostname():
+        report: Report = _silent(host, "it is in another container, or on another machine")
+    else:
+        report = _asked(host) or _silent(host, "it does not answer")
+    return {"port": host.port, **report}
 
 
 def _asked(host: "Listing") -> Report | None:
@@ -100,7 +107,7 @@ def _host(report: Report) -> Iterator[str]:
     if "agents" not in report:
         return
     yield f"  version   {host['version']}"
-    yield f"  livekit   {host['livekit']}{' as ' + host['worker'] if host['worker'] else ''}"
+    yield f"  livekit   {_livekit(host)}"
     yield f"  folder    {printable(host['folder'])}"
     yield f"  status    http://127.0.0.1:{report['port']}/"
     if report["last_reload"]:
@@ -110,6 +117,11 @@ def _host(report: Report) -> Iterator[str]:
     yield from (f"  {line}" for line in _table(report["agents"]))
     for agent in report["agents"]:
         yield from (f"  {line}" for line in _rejected(agent))
+
+
+def _livekit(host: Report) -> str:
+    worker = f" as {host['worker']}" if host["worker"] else ""
+    return f"{host['livekit']}{worker}" if host["livekit"] else "none: calls come from the studio"
 
 
 def _reload(last: Report) -> str:
@@ -147,9 +159,9 @@ def _rejected(agent: Report) -> Iterator[str]:
             yield f"  {diagnostic_from_json(finding).headline}"
 
 
-def _nobody(state: Path) -> Iterator[str]:
+def _nobody(state: Path, subject: str) -> Iterator[str]:
     """Say that no host runs, and what served when the last one did."""
-    yield f"no host runs on {state}"
+    yield f"{subject} runs on {state}"
     for folder, agents in _remembered(state).items():
         yield f"last served from {printable(folder)}:"
         stood = list(_plain(agents))
@@ -159,13 +171,16 @@ def _nobody(state: Path) -> Iterator[str]:
 
 
 def _remembered(state: Path) -> "dict[str, dict[str, Entry]]":
-    from runner.catalog.ledger import LedgerError, remembered
+    from runner.catalog.ledger import remembered
 
-    try:
-        return remembered(state)
-    except LedgerError as error:
-        print(f"runner: {error}", file=sys.stderr)
-        return {}
+    found, unread = remembered(state)
+    _complain(unread)
+    return found
+
+
+def _complain(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        print(f"runner: {sentence}", file=sys.stderr)
 
 
 def _plain(agents: "Mapping[str, Entry]") -> Iterator[dict[str, Any]]:

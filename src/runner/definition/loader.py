@@ -1,7 +1,7 @@
 """The one way in: paths of agent files and folders become specs and diagnostics."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import repeat
 from operator import attrgetter
@@ -110,7 +110,19 @@ def load(paths: Sequence[Path], *, workers: int = 1, before: Loaded | None = Non
     if not agents and not before:
         where = ", ".join(map(str, paths))
         raise RunnerError(f"there is no agent in {where}: an agent is a file such as hello.yaml")
-    return _loaded(_compare(agents), findings, look)
+    return _loaded(_compare(agents), findings, look.seen)
+
+
+def keeping(old: Loaded, loaded: Loaded, files: Set[str]) -> Loaded:
+    """Return `loaded`, but every agent that rests on one of `files` as it was in `old`.
+
+    One that was not there is left out; one that is gone is there.
+    """
+    agents = {path: one for path, one in loaded.agents.items() if files.isdisjoint(one.read)}
+    waiting = (loaded.agents.keys() | files) - agents.keys()
+    agents |= {path: one for path, one in old.agents.items() if path in waiting}
+    seen = {**loaded.seen, **{path: seen for path, seen in old.seen.items() if path in files}}
+    return _loaded(_compare([agents[path] for path in sorted(agents)]), (), seen)
 
 
 def _still_known(before: Loaded, look: Look) -> dict[str, AgentFile]:
@@ -120,7 +132,9 @@ def _still_known(before: Loaded, look: Look) -> dict[str, AgentFile]:
     return {path: agent for path, agent in known if agent.read.items() <= now.items()}
 
 
-def _loaded(agents: Sequence[AgentFile], findings: Iterable[Diagnostic], look: Look) -> Loaded:
+def _loaded(
+    agents: Sequence[AgentFile], findings: Iterable[Diagnostic], seen: Mapping[str, Seen]
+) -> Loaded:
     specs = {spec.id: spec for agent in agents if (spec := agent.valid)}
     every = set(findings).union(*(agent.diagnostics for agent in agents))
     read: set[str] = set().union(*(agent.read for agent in agents))
@@ -128,7 +142,7 @@ def _loaded(agents: Sequence[AgentFile], findings: Iterable[Diagnostic], look: L
         specs=dict(sorted(specs.items())),
         diagnostics=tuple(sorted(every, key=_order)),
         agents={agent.path: agent for agent in agents},
-        seen={path: seen for path, seen in look.seen.items() if path in read},
+        seen={path: how for path, how in seen.items() if path in read},
     )
 
 

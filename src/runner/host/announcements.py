@@ -71,17 +71,16 @@ class Announcer:
         if agents is self._seen and began < self._next_look:
             return
         self._seen = agents
-        listed = [
-            (spec.id, announcement(spec, backend))
-            for spec in agents.values()
-            for backend in spec.backends
-            if isinstance(backend, AnnouncementBackend)
-        ]
+        listed = []
         async with aiohttp.ClientSession(trust_env=True) as http:
             service = Service(http, self._kept.environment, (), _LIMIT)
-            for agent, wanted in listed:
-                await self._provide(agent, wanted, service)
-        await asyncio.to_thread(self._kept.tidy, [wanted for _, wanted in listed])
+            for spec in agents.values():
+                # A thousand in one go would keep a call waiting.
+                await asyncio.sleep(0)
+                for wanted in _wanted(spec):
+                    listed.append(wanted)
+                    await self._provide(spec.id, wanted, service)
+        await asyncio.to_thread(self._kept.tidy, listed)
         due = [pause.until for pause in self._pauses.values() if pause.until > began]
         self._next_look = min([began + _HOUR, *due])
 
@@ -128,6 +127,11 @@ class Announcer:
         self._pauses[key] = _Pause(reason, failures, self._clock() + wait)
         if before is None or before.reason != reason:
             _log.warning("cannot speak an announcement", extra={**fields, "reason": reason})
+
+
+def _wanted(spec: AgentSpec) -> list[Announcement]:
+    backends = spec.backends
+    return [announcement(spec, one) for one in backends if isinstance(one, AnnouncementBackend)]
 
 
 def _keys(take: Take) -> tuple[object, object]:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from runner.catalog.reload import Reload
 from runner.catalog.store import Store
 from runner.host.recording import Recording
+from runner.host.status import Status, served
 from runner.host.studio import alone, shown
 from runner.host.studio.server import Studio
 
@@ -25,11 +26,19 @@ async def run(agents: Reload, store: Store, options: argparse.Namespace) -> None
         RunnerError: LiveKit cannot be used, or there is no port for the studio.
     """
     recording = Recording(days=options.keep_calls, transcripts=options.record_transcripts)
-    if not is_on_livekit():
-        _log.info("LIVEKIT_URL is not set: no calls from LiveKit")
-        async with _studio(agents, store, options):
-            await alone.stand_by(agents, store, recording)
+    studio = Studio(agents, store.state, host=options.host, port=options.port)
+    if is_on_livekit():
+        await _on_livekit(agents, store, options, studio, recording)
         return
+    _log.info("LIVEKIT_URL is not set: no calls from LiveKit")
+    status = Status(agents=agents, state=store.state, in_studio=studio.calls)
+    async with served(status, options.status_port), _open(studio, agents, options):
+        await alone.stand_by(agents, store, recording)
+
+
+async def _on_livekit(
+    agents: Reload, store: Store, options: argparse.Namespace, studio: Studio, recording: Recording
+) -> None:
     from runner.host import access
     from runner.host.worker import Worker
 
@@ -41,11 +50,12 @@ async def run(agents: Reload, store: Store, options: argparse.Namespace) -> None
         drain=options.drain,
         status_port=options.status_port,
         recording=recording,
+        in_studio=studio.calls,
     )
     if not options.studio:
         await worker.run()
         return
-    async with _studio(agents, store, options):
+    async with _open(studio, agents, options):
         await worker.run()
 
 
@@ -55,8 +65,7 @@ def is_on_livekit(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 @asynccontextmanager
-async def _studio(agents: Reload, store: Store, options: argparse.Namespace) -> AsyncIterator[None]:
-    studio = Studio(agents, store.state, host=options.host, port=options.port)
+async def _open(studio: Studio, agents: Reload, options: argparse.Namespace) -> AsyncIterator[None]:
     async with studio.serve() as address:
         print(f"the studio is at {address}")
         specs = agents.serving.catalog.specs.values()

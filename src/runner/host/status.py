@@ -7,14 +7,13 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from livekit.agents import AgentServer
 
 from runner import __version__
 from runner.catalog import stamp
@@ -24,6 +23,9 @@ from runner.catalog.reload import Reload
 from runner.catalog.serving import Reloaded, Standing
 from runner.catalog.stamp import Stamp
 from runner.errors import RunnerError
+
+if TYPE_CHECKING:
+    from livekit.agents import AgentServer
 
 _log = logging.getLogger(__name__)
 
@@ -39,21 +41,23 @@ _NO_WORKER = "unregistered"
 class Status:
     """A host as it is at this moment; no prompt, no word of a caller and no key is in it.
 
-    `state` is the state folder, `url` is LiveKit's, `started` when the host did, as of
-    `time.time()`.
+    `server` and `url` are LiveKit's, None for a host of the studio alone, whose running calls are
+    `in_studio`, by agent and revision. `state` is the state folder, `started` when the host did, as
+    of `time.time()`.
     """
 
     agents: Reload
-    server: AgentServer
     state: Path
-    url: str
+    server: "AgentServer | None" = None
+    url: str | None = None
+    in_studio: Callable[[], Iterable[tuple[str, str]]] = tuple
     started: float = field(default_factory=time.time)
 
     def trouble(self) -> str:
         """Return why no call should come here; empty if calls may."""
-        if self.server.draining:
+        if self.server and self.server.draining:
             return "draining: no new calls"
-        if not self._is_registered():
+        if self.server and not self._is_registered():
             return "not registered with LiveKit"
         if not self.agents.serving.catalog.specs:
             return "no agent to serve"
@@ -71,7 +75,7 @@ class Status:
 
     def _host(self) -> dict[str, Any]:
         trouble = self.trouble()
-        registered = self._is_registered()
+        server = self.server
         return {
             "machine": socket.gethostname(),
             "pid": os.getpid(),
@@ -79,20 +83,22 @@ class Status:
             "started": utc(self.started),
             "folder": str(self.agents.folder.absolute()),
             "livekit": self.url,
-            "registered": registered,
-            "worker": self.server.id if registered else None,
-            "draining": self.server.draining,
+            "registered": self._is_registered(),
+            "worker": server.id if server and self._is_registered() else None,
+            "draining": server.draining if server else False,
             "ready": not trouble,
             "trouble": trouble or None,
         }
 
     def _is_registered(self) -> bool:
         # LiveKit tells of a new connection, and of a lost one only here.
-        return self.server.id != _NO_WORKER and not self.server._connecting
+        server = self.server
+        return bool(server and server.id != _NO_WORKER and not server._connecting)
 
     def _calls(self) -> list[dict[str, Any]]:
         """Count the running calls; an agent that is known only by the number may be None yet."""
-        jobs = self.server.active_jobs if self.server.id != _NO_WORKER else []
+        server = self.server
+        jobs = server.active_jobs if server and server.id != _NO_WORKER else []
         stamps = {one.job.id: stamp.read(one.job.attributes) for one in jobs}
         known = {
             call: (one.agent, one.revision)
@@ -101,7 +107,8 @@ class Status:
         }
         if len(known) < len(stamps):
             known |= {one.id: (one.agent, one.revision) for one in Records(self.state).running()}
-        counted = Counter(known.get(call, (None, None)) for call in stamps)
+        counted: Counter[tuple[str | None, str | None]] = Counter(self.in_studio())
+        counted.update(known.get(call, (None, None)) for call in stamps)
         return [
             {"agent": agent, "revision": revision, "calls": calls}
             for (agent, revision), calls in sorted(counted.items(), key=str)

@@ -14,7 +14,11 @@ from runner.errors import RunnerError
 _log = logging.getLogger(__name__)
 
 _DAY = 24 * 3600.0
-_ANSWERS_KEPT = 30 * _DAY
+_HOUR = 3600.0
+#: For so long, and so many: half a kilobyte each.
+_ANSWERS_KEPT, _ANSWERS_AT_MOST = 30 * _DAY, 20_000
+#: A folder that nobody serves may be served again, and then one wants the last good revisions.
+_FOLDERS_KEPT = 30 * _DAY
 #: A snapshot may be needed by a call that was accepted when it was last written, and has not begun.
 _KEPT = 2 * _DAY
 
@@ -29,11 +33,11 @@ async def keep_records(records: Records, days: float) -> None:
 
 
 async def keep_answers(answers: LastAnswers) -> None:
-    """Remove answers that no call has fetched again lately, now and once a day."""
+    """Remove answers that no call has fetched again lately, now and once an hour."""
     while True:
-        if await asyncio.to_thread(answers.remove_older, _ANSWERS_KEPT):
+        if await asyncio.to_thread(answers.tidy, _ANSWERS_KEPT, _ANSWERS_AT_MOST):
             _log.info("old answers removed")
-        await asyncio.sleep(_DAY)
+        await asyncio.sleep(_HOUR)
 
 
 async def keep_breakers(breakers: Breakers) -> None:
@@ -53,9 +57,11 @@ async def keep_snapshots(agents: Reload, store: Store) -> None:
 def sweep(agents: Reload, store: Store) -> None:
     """Remove the snapshots that no host serves and that no running call has."""
     try:
-        # One that serves is never old.
+        # What serves is never old.
         for spec in agents.serving.catalog.specs.values():
-            store.write(spec)
+            store.put(spec)
+        ledger.Ledger(store.state, agents.folder).touch()
+        ledger.remove_older(store.state, _FOLDERS_KEPT)
         running = {(call.agent, call.revision) for call in Records(store.state).running()}
         removed = store.sweep(running | set(ledger.revisions(store.state)), _KEPT)
     except RunnerError as error:

@@ -6,14 +6,14 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from livekit.agents import AgentServer, JobRequest
 from livekit.protocol.agent import Job
 
 from runner.catalog import stamp
-from runner.catalog.catalog import NoRoute, RoomRequest, Route
+from runner.catalog.catalog import ByNumber, NoRoute, RoomRequest, Route
 from runner.catalog.records import Records
 from runner.catalog.reload import Reload
 from runner.catalog.store import Store
@@ -33,7 +33,7 @@ class Worker:
     """Serves on LiveKit what `agents` holds at each moment.
 
     `drain` is how long running calls may take to end by themselves, in seconds; `status_port` is
-    where the status is told, 0 for any free port.
+    where the status is told, 0 for any free port; it counts the calls `in_studio` as well.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Worker:
         drain: float,
         status_port: int = 0,
         recording: Recording,
+        in_studio: Callable[[], Iterable[tuple[str, str]]] = tuple,
     ) -> None:
         self._agents = agents
         self._livekit = livekit
@@ -53,6 +54,7 @@ class Worker:
         self._recording = recording
         self._store = store
         self._status_port = status_port
+        self._in_studio = in_studio
         self._stop = asyncio.Event()
         recording.export(store.state)
         # LiveKit's own ways to name a worker, which would silence automatic dispatch unseen.
@@ -118,10 +120,23 @@ class Worker:
         offered = Job()
         offered.CopyFrom(request.job)
         # The job process gets this very message; what `accept` is given only reaches the room.
-        request.job.attributes.update(stamp.attributes(route))
+        request.job.attributes.update(self._stamp(route))
         _log.info("job accepted", extra=fields | {"because": route.because})
         await request.accept(name=name, attributes=stamp.public(route))
         self._again.watch(offered, decided=isinstance(route, Route))
+
+    def _stamp(self, route: Route | ByNumber) -> dict[str, str]:
+        """Return what the job is to know; with the agent itself, if the disk has lost it."""
+        if isinstance(route, ByNumber) or self._store.holds(route.spec):
+            return stamp.attributes(route)
+        fields = {"agent": route.spec.id, "revision": route.spec.digest}
+        try:
+            self._store.put(route.spec)
+        except RunnerError as error:
+            _log.error("the agent goes with the job", extra=fields | {"reason": str(error)})
+            return stamp.attributes(route, carried=route.spec.to_json())
+        _log.warning("a lost or damaged snapshot is written anew", extra=fields)
+        return stamp.attributes(route)
 
     def _on_registered(self, worker: str, _: object) -> None:
         _log.info("registered worker", extra={"worker": worker, "url": self._livekit.url})
@@ -141,7 +156,11 @@ class Worker:
 
     def _status(self) -> Status:
         return Status(
-            agents=self._agents, server=self._server, state=self._store.state, url=self._livekit.url
+            agents=self._agents,
+            state=self._store.state,
+            server=self._server,
+            url=self._livekit.url,
+            in_studio=self._in_studio,
         )
 
     @contextmanager

@@ -7,8 +7,9 @@ from livekit.agents import AutoSubscribe, JobContext
 
 from runner.catalog import stamp
 from runner.catalog.catalog import ByNumber, NoRoute, Route, fitted
-from runner.catalog.store import SnapshotError, Store, state_folder
-from runner.definition.spec import AgentSpec
+from runner.catalog.stamp import Stamp
+from runner.catalog.store import Store, state_folder
+from runner.definition.spec import AgentSpec, spec_from_json
 from runner.errors import RunnerError
 
 _log = logging.getLogger(__name__)
@@ -30,8 +31,7 @@ async def route(ctx: JobContext) -> Route | None:
         raise RunnerError("this job names no agent; only jobs from `runner serve` can be answered")
     if isinstance(stamped, ByNumber):
         return await _by_number(ctx, stamped)
-    spec = _snapshot(stamped.agent, stamped.revision)
-    return Route(spec, stamped.because, stamped.variables)
+    return Route(_snapshot(stamped), stamped.because, stamped.variables)
 
 
 async def _by_number(ctx: JobContext, left: ByNumber) -> Route | None:
@@ -48,7 +48,7 @@ async def _by_number(ctx: JobContext, left: ByNumber) -> Route | None:
         _log.warning("no agent for this call", extra=room | {"looked_for": decided.looked_for})
         ctx.shutdown("no agent for this call")
         return None
-    spec = _snapshot(decided.agent, decided.revision)
+    spec = Store(state_folder()).get(decided.agent, decided.revision)
     chosen = fitted(spec, decided.because, left.variables)
     fields = room | {"agent": spec.id, "revision": spec.digest}
     if chosen.ignored:
@@ -68,10 +68,7 @@ def _called(caller: rtc.RemoteParticipant) -> str:
     return caller.attributes.get(_CALLED, "")
 
 
-def _snapshot(agent: str, revision: str) -> AgentSpec:
-    store = Store(state_folder())
-    try:
-        return store.get(agent, revision)
-    except SnapshotError as error:
-        _log.warning("using the agent's current revision", extra={"reason": str(error)})
-        return store.current(agent)
+def _snapshot(stamped: Stamp) -> AgentSpec:
+    if stamped.carried:
+        return spec_from_json(stamped.carried)
+    return Store(state_folder()).get(stamped.agent, stamped.revision)

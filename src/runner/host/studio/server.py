@@ -7,8 +7,8 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from aiohttp import web
 
 from runner.catalog.records import Records
 from runner.catalog.serving import Serving
+from runner.definition.spec import AgentSpec
 from runner.errors import RunnerError
 from runner.host.studio import files, shown
 from runner.host.studio.feed import Feed
@@ -64,8 +65,13 @@ class Studio:
         self._gate = Gate(host)
         self._files = files.read(page)
         self._feed = Feed(lambda: agents.serving, Records(state))
+        self._calls: list[tuple[str, str]] = []
         self._stopped = asyncio.Event()
         self._warming: asyncio.Task[None] | None = None
+
+    def calls(self) -> Sequence[tuple[str, str]]:
+        """Return the agent and the revision of every call that is on."""
+        return tuple(self._calls)
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
@@ -123,10 +129,20 @@ class Studio:
             await wire.refuse(f"no agent {agent!r} can be called")
         elif self._warming is not None:
             await asyncio.shield(self._warming)
-            from runner.host.studio import call
+            with self._counted(spec):
+                from runner.host.studio import call
 
-            await call.hold(wire, spec, lambda: self._revision(agent), self._stopped)
+                await call.hold(wire, spec, lambda: self._revision(agent), self._stopped)
         return wire.response
+
+    @contextmanager
+    def _counted(self, spec: AgentSpec) -> Iterator[None]:
+        one = (spec.id, spec.digest)
+        self._calls.append(one)
+        try:
+            yield
+        finally:
+            self._calls.remove(one)
 
     def _revision(self, agent: str) -> str | None:
         spec = self._agents.serving.catalog.specs.get(agent)
