@@ -50,6 +50,7 @@ def agent(id_: str = "front-desk", **fields: Any) -> dict[str, Any]:
         "findings": [],
         "prompt": "You answer the phone for Harbour Dental.",
         "greeting": "Hello there, thanks for calling Harbour Dental. How can I help?",
+        "generated": False,
         "voice": "coral",
         "temperature": "80 %",
         "backends": [

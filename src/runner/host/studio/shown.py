@@ -14,7 +14,6 @@ from runner.definition.spec import (
     AgentSpec,
     AnnouncementBackend,
     Backend,
-    Greeting,
     Part,
     RehearsalBackend,
 )
@@ -67,7 +66,10 @@ def _standing(standing: Standing) -> dict[str, Any]:
         "state": standing.state,
         "since": None if since is None else _utc(since),
         "revision": standing.digest,
-        "findings": [with_caret(finding) for finding in rejected.diagnostics] if rejected else [],
+        "findings": [
+            with_caret(finding)
+            for finding in sorted(rejected.diagnostics if rejected else standing.warnings)
+        ],
     }
 
 
@@ -75,6 +77,7 @@ _NOTHING: dict[str, Any] = {
     "description": "",
     "prompt": "",
     "greeting": "",
+    "generated": False,
     "voice": "",
     "temperature": "",
     "backends": [],
@@ -84,10 +87,12 @@ _NOTHING: dict[str, Any] = {
 
 def _agent(spec: AgentSpec) -> dict[str, Any]:
     names = prompt.template_names(spec)
+    greeting = prompt.greeting(spec, names)
     return {
         "description": spec.description,
         "prompt": prompt.instructions(spec, names),
-        "greeting": _greeting(prompt.greeting(spec, names)),
+        "greeting": greeting.generate or greeting.say or "",
+        "generated": greeting.generate is not None,
         "voice": spec.voice,
         "temperature": f"{spec.temperature:g} %",
         "backends": [_backend(backend) for backend in spec.backends],
@@ -96,12 +101,6 @@ def _agent(spec: AgentSpec) -> dict[str, Any]:
             for t in spec.tools
         ],
     }
-
-
-def _greeting(greeting: Greeting) -> str:
-    if greeting.generate is not None:
-        return f"{{{greeting.generate}}}"
-    return greeting.say or ""
 
 
 def _backend(backend: Backend) -> dict[str, str]:

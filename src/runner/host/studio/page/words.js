@@ -21,8 +21,9 @@ export function brief(seconds) {
   return `${seconds.toFixed(seconds < 10 ? 2 : 0)} s`;
 }
 
-/** Return a tool's arguments as they would be written in a call. */
+/** Return a tool's arguments as they would be written in a call; a text is none, and stays it. */
 export function written(values) {
+  if (typeof values === "string") return values;
   return Object.entries(values ?? {})
     .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
     .join(", ");
@@ -35,10 +36,9 @@ export function standing({ state, since }) {
   return { serving: "Serving", last_good: "Last good", broken: "Broken" }[state] + after;
 }
 
-/** Return how a call of an agent begins, as a label and words; braces hold what a model is asked. */
-export function opening({ greeting, state }) {
+/** Return how a call of an agent begins, as a label and words: its own, or what a model is asked. */
+export function opening({ greeting, generated, state }) {
   if (state === "broken") return ["", ""];
   if (!greeting) return ["It waits for you to speak first", ""];
-  const asked = /^\{(.*)\}$/s.exec(greeting);
-  return asked ? ["It begins as its model likes, asked to", asked[1]] : ["It begins with", greeting];
+  return [generated ? "It begins as its model likes, asked to" : "It begins with", greeting];
 }
