@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 from livekit import rtc
+from livekit.agents import AgentSession, ToolExecutionUpdatedEvent
+from livekit.agents.llm import FunctionCall
+from livekit.agents.voice import ToolCallStarted
 from rig.page import Page
 
 from runner.catalog.reload import Reload
@@ -18,6 +22,7 @@ from runner.catalog.store import STATE_VARIABLE, Store
 from runner.definition.loader import load
 from runner.host.studio.server import Studio
 from runner.host.studio.sound import RATE, Captions, Loudspeaker, Microphone
+from runner.host.studio.spectator import Spectator
 from runner.host.studio.wire import Wire
 
 if TYPE_CHECKING:
@@ -264,6 +269,30 @@ async def test_captions_grow_and_end_where_they_were_cut() -> None:
         (last, "Three", False, False),
         (last, "Three", True, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ('{"day": "monday"}', {"day": "monday"}),
+        ('{"seats": NaN}', '{"seats": NaN}'),
+        ('{"seats": 1e999}', '{"seats": 1e999}'),
+        ("[" * 20_000, "[" * 20_000),
+        ("monday", "monday"),
+    ],
+    ids=["right", "not a number", "too large", "deep", "no JSON"],
+)
+async def test_a_tool_s_arguments_are_what_a_browser_can_read(arguments: str, shown: Any) -> None:
+    """What a model has written is shown; what is no JSON to browsers, as it was written."""
+    wire = Told()
+    session: AgentSession[None] = AgentSession()
+    Spectator(wire).attach(session)
+    call = FunctionCall(call_id="c", name="look_up", arguments=arguments)
+    update = ToolCallStarted(function_call=call)
+    session.emit("tool_execution_updated", ToolExecutionUpdatedEvent(update=update))
+    (event,) = wire.events
+    assert event["arguments"] == shown
+    json.dumps(event, allow_nan=False)
 
 
 async def test_a_microphone_that_nobody_hears_keeps_the_latest() -> None:
