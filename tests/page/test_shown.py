@@ -41,6 +41,26 @@ async def test_an_agent_is_shown(open_page: Open, studio: StandInStudio) -> None
     await shown(page, "h1", "Two")
 
 
+async def test_a_greeting_is_told_from_a_wish_for_one(
+    open_page: Open, studio: StandInStudio
+) -> None:
+    """Words are shown as they will be spoken, braces too; an instruction as what it is."""
+    studio.agents = [
+        agent("spoken", greeting="{Hello}"),
+        agent("generated", greeting="Greet them.", generated=True),
+        agent("silent", greeting=""),
+    ]
+    page = await open_page("#/spoken")
+    for id_, label, words in (
+        ("spoken", "It begins with", "{Hello}"),
+        ("generated", "It begins as its model likes, asked to", "Greet them."),
+        ("silent", "It waits for you to speak first", ""),
+    ):
+        await page.click(f'#agents [href="#/{id_}"]')
+        await shown(page, "#openinglabel", label)
+        assert await page.locator("#opening").inner_text() == words
+
+
 async def test_the_states_of_agents(open_page: Open, studio: StandInStudio) -> None:
     """A broken edit shows its findings as `validate` prints them, and what calls get."""
     studio.agents = [
@@ -107,6 +127,14 @@ async def test_a_transcript(open_page: Open, studio: StandInStudio) -> None:
         "openai-realtime failed (unauthorized); openai-pipeline took over after 0.3 s.",
         "Call ended: the caller has left",
     ]
+
+
+async def test_arguments_that_are_none(open_page: Open, studio: StandInStudio) -> None:
+    """What a model has written instead of JSON is shown as it was written."""
+    page = await open_page()
+    call = await talk(page, studio)
+    await call.tell("tool", id="t", name="look", arguments="NaN, or so", status="running")
+    await shown(page, ".tool code", "look(NaN, or so)")
 
 
 async def test_two_failures_in_a_row(open_page: Open, studio: StandInStudio) -> None:
