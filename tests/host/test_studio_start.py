@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 AGENTS = Path(__file__).with_name("agents")
-#: What desktops open an address with; this one only says so, in the terminal.
+#: A browser that only says what it was asked to open, in the terminal.
 OPENER = """#!/bin/sh
 echo "opened $1"
 """
@@ -33,7 +33,7 @@ def programs(folder: Path, **scripts: str) -> str:
     """Make a folder of programs; return a `PATH` that begins with it."""
     folder.mkdir()
     for name, script in scripts.items():
-        program = folder / name.replace("_", "-")
+        program = folder / name
         program.write_text(script)
         program.chmod(0o755)
     return f"{folder}:{os.environ['PATH']}"
@@ -91,8 +91,8 @@ class Terminal:
 @pytest.fixture
 def desktop(tmp_path: Path) -> dict[str, str]:
     """Give the environment of a person at a desktop."""
-    path = programs(tmp_path / "programs", xdg_open=OPENER)
-    return surroundings(tmp_path, path) | {"DISPLAY": ":0"}
+    path = programs(tmp_path / "programs", a_browser=OPENER)
+    return surroundings(tmp_path, path) | {"DISPLAY": ":0", "BROWSER": "a_browser"}
 
 
 async def test_the_page_opens_by_itself_on_a_desktop(desktop: dict[str, str]) -> None:
@@ -181,13 +181,12 @@ async def test_a_studio_that_stops_before_calls_can_be_is_said(
     host = hosts(a_studio(AGENTS, environment={}, home=tmp_path))
     address = await address_of(host)
     async with aiohttp.ClientSession() as http:
-        call = await http.ws_connect(
-            f"{address}call?agent=welcome", origin=address.rstrip("/"), timeout=None
-        )
+        call = await http.ws_connect(f"{address}call?agent=welcome", origin=address.rstrip("/"))
         host.signal()
         async with asyncio.timeout(15):
             message = await call.receive_json()
             assert message == {"type": "ended", "reason": "the studio was stopped"}
             assert (await call.receive()).data == 1001
+    await asyncio.to_thread(host._running.wait, 15)
     assert host.stop() == 0
     assert "Traceback" not in host.stderr

@@ -227,12 +227,30 @@ async def test_an_agent_that_is_not_there(open_page: Open) -> None:
     await shown(page, "h1", "Front Desk")
 
 
+async def test_a_call_outlives_its_agent_s_file(open_page: Open, studio: StandInStudio) -> None:
+    """When the file is gone, the call can still be seen, and be ended."""
+    page = await open_page()
+    call = await talk(page, studio)
+    studio.agents = []
+    await studio.tell()
+    await page.locator("#agents li").wait_for(state="detached")
+    await call.said("Are you still there?")
+    await shown(page, ".said", "Are you still there?")
+    await page.click("#hangup")
+    await call.gone()
+    await shown(page, "main", "No agents yet")
+
+
 async def test_the_server_is_gone_and_back(open_page: Open, studio: StandInStudio) -> None:
     """The page says that its server is gone, lets nobody call, and recovers by itself."""
+    known = {"agent": "front-desk", "began": "2026-11-22T09:00:00Z", "backend": "openai-realtime"}
+    studio.calls = [{**known, "id": "c-1", "where": "livekit"}]
     page = await open_page()
+    await shown(page, "#live", "LiveKit")
     await studio.stop()
     await shown(page, "#gone", "The server is gone.")
     assert await page.locator("#talk").is_disabled()
+    assert await page.locator("#live").is_hidden()
     studio.agents = [agent("front-desk", greeting="Back again.")]
     await studio.start()
     await page.locator("#gone").wait_for(state="hidden")

@@ -181,11 +181,13 @@ const SHOWN = Object.fromEntries(
 );
 
 function toolParts({ name, arguments: values, status, result }) {
-  const call = make("code", {}, `${name}(`, long(written(values), LONG), ")");
-  const parts = [make("p", {}, call)];
-  if (status === "running") parts.push(make("p", { class: "result" }, "…"));
-  else parts.push(make("p", { class: "result" }, long(shown(result), LONG)));
-  return parts;
+  const call = make("code", {}, `${name}(`, make("wbr"), long(written(values), LONG), ")");
+  return [make("p", {}, call), make("p", { class: "result" }, ...outcome(status, result))];
+}
+
+function outcome(status, result) {
+  if (status === "running") return ["running …"];
+  return [status === "failed" ? "failed: " : "", long(shown(result), LONG)];
 }
 
 function shown(result) {
