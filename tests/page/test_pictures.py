@@ -204,9 +204,11 @@ async def test_a_rehearsal(visit: Visit, studio: StandInStudio) -> None:
     studio.line = "DEEPGRAM_KEY and OPENAI_API_KEY are not set: agents are rehearsed, not run"
     studio.agents = [{**one, "rehearsal": True} for one in every_state()]
     page, look = await visit("#/front-desk")
-    call = await talk(page, studio)
+    await page.click("#talk")
+    call = await studio.call()
     await call.tell("started", call="c", agent="front-desk", revision="5f0c1a9e", rehearsal=True)
     await call.tell("backend", name="rehearsal", kind="rehearsal", gap=None)
+    await call.tell("state", who="agent", state="listening")
     await call.said("Hello there, thanks for calling Harbour Dental. How can I help?")
     await call.said("check availability on monday", who="caller")
     await call.tell("note", text=PROMPT)

@@ -36,7 +36,8 @@ export class Transcript {
     this.#latency = null;
     this.#section = make("section", { "aria-label": `Call of ${title}` });
     this.#section.append(
-      make("h2", {}, title, make("span", { class: "when" }, moment(new Date().toISOString()))),
+      make("h2", {}, make("span", { class: "name" }, title),
+        make("span", { class: "when" }, moment(new Date().toISOString()))),
     );
     this.#log.append(this.#section);
     this.#atEnd = true;
