@@ -189,6 +189,14 @@ async def test_live_calls(open_page: Open, studio: StandInStudio) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65.9, "1:05"), (7265, "2:01:05")])
+async def test_how_long_a_call_lasts(open_page: Open, seconds: float, text: str) -> None:
+    """A call that was left on over night is counted in hours."""
+    page = await open_page()
+    clock = 'async (seconds) => (await import("/page/words.js")).clock(seconds)'
+    assert await page.evaluate(clock, seconds) == text
+
+
 async def test_a_rehearsal_says_what_it_is(open_page: Open, studio: StandInStudio) -> None:
     """It is said that no model is asked and what one would have been told; nothing listens."""
     studio.line = "OPENAI_API_KEY is not set: agents are rehearsed, not run"
