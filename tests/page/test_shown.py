@@ -129,12 +129,14 @@ async def test_a_transcript(open_page: Open, studio: StandInStudio) -> None:
     ]
 
 
-async def test_arguments_that_are_none(open_page: Open, studio: StandInStudio) -> None:
-    """What a model has written instead of JSON is shown as it was written."""
+async def test_a_tool_without_arguments_or_answer(open_page: Open, studio: StandInStudio) -> None:
+    """What a model has written instead of JSON is shown; no tool runs after its call."""
     page = await open_page()
     call = await talk(page, studio)
     await call.tell("tool", id="t", name="look", arguments="NaN, or so", status="running")
     await shown(page, ".tool code", "look(NaN, or so)")
+    await call.tell("ended", reason="the caller has left")
+    await shown(page, ".tool .result", "failed: the call ended before its answer")
 
 
 async def test_two_failures_in_a_row(open_page: Open, studio: StandInStudio) -> None:

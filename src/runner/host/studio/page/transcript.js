@@ -117,6 +117,7 @@ export class Transcript {
   closed({ reason }) {
     if (this.#failover?.next === "") say(this.#failover.line, `${this.#failover.failed.join("; ")}.`);
     for (const line of this.#log.querySelectorAll(".open")) line.classList.remove("open");
+    for (const line of this.#log.querySelectorAll('[data-status="running"]')) giveUp(line);
     this.#event(`Call ended: ${reason}`, "ended");
   }
 
@@ -184,6 +185,11 @@ const SHOWN = Object.fromEntries(
 function toolParts({ name, arguments: values, status, result }) {
   const call = make("code", {}, `${name}(`, make("wbr"), long(written(values), LONG), ")");
   return [make("p", {}, call), make("p", { class: "result" }, ...outcome(status, result))];
+}
+
+function giveUp(line) {
+  line.dataset.status = "failed";
+  say(line.querySelector(".result"), "failed: the call ended before its answer");
 }
 
 function outcome(status, result) {
