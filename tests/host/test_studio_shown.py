@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from catalog.specs import a_spec
 
+from runner.catalog.catalog import Catalog
 from runner.catalog.reload import Reload
+from runner.catalog.serving import Serving, Standing
 from runner.catalog.store import Store
 from runner.definition.loader import load
 from runner.definition.reporters import as_text
@@ -86,3 +89,13 @@ def test_a_greeting_is_told_from_a_wish_for_one(
     """Braces that are to be spoken are no instruction."""
     agent = folder.told(f"prompt: Hello.\ngreeting: {greeting}\n")
     assert (agent["greeting"], agent["generated"]) == (told, generated)
+
+
+def test_an_agent_that_cannot_be_rendered_today_hides_no_other() -> None:
+    """What it comes to depends on the time, and the page is there at any time."""
+    specs = {"desk": a_spec("desk", prompt="{{ 1 // 0 }}"), "other": a_spec("other")}
+    standing = {id_: Standing(path=f"{id_}.yaml", id=id_, name=id_, digest="d") for id_ in specs}
+    told = shown.agents(Serving(catalog=Catalog(specs, files=2), agents=standing))
+    desk, other = told["agents"]
+    assert desk["prompt"].startswith("This cannot be rendered now: ZeroDivisionError")
+    assert other["prompt"].startswith("Talk to there.")

@@ -9,11 +9,13 @@ from runner.catalog.backends import parts
 from runner.catalog.records import CallRecord
 from runner.catalog.serving import Serving, Standing
 from runner.definition import prompt
+from runner.definition.prompt import RenderError
 from runner.definition.reporters import with_caret
 from runner.definition.spec import (
     AgentSpec,
     AnnouncementBackend,
     Backend,
+    Greeting,
     Part,
     RehearsalBackend,
 )
@@ -87,10 +89,14 @@ _NOTHING: dict[str, Any] = {
 
 def _agent(spec: AgentSpec) -> dict[str, Any]:
     names = prompt.template_names(spec)
-    greeting = prompt.greeting(spec, names)
+    try:
+        instructions, greeting = prompt.instructions(spec, names), prompt.greeting(spec, names)
+    except RenderError as error:
+        # They could be when the file was checked; what they say of `now` may have changed that.
+        instructions, greeting = f"This cannot be rendered now: {error}", Greeting()
     return {
         "description": spec.description,
-        "prompt": prompt.instructions(spec, names),
+        "prompt": instructions,
         "greeting": greeting.generate or greeting.say or "",
         "generated": greeting.generate is not None,
         "voice": spec.voice,
