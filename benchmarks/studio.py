@@ -5,6 +5,9 @@ a livekit-server and from a page. Both callers speak and hear in this process, t
 WebSocket: what a browser adds between ear and socket is not in it, nor what a sound card adds to
 the room. Speech ends with its recording, whose last 0.28 s are quiet: differences mean more than
 ratios. Before, the studio is started alone, to the moment at which its page is there.
+
+Each bar is met or missed, and the exit status is 1 if any is missed: a page waits no longer than a
+room, in the median, and is there within 2 s of every start but the first, which compiles.
 """
 
 import argparse
@@ -132,11 +135,22 @@ async def _measure(folder: Path, rounds: int) -> dict[str, Any]:
         finally:
             host.kill()
     rows = compared(bench.samples, ENDS)
-    return {"calls": rows, "start": spread(starts), "met": max(starts) <= BAR}
+    return {"calls": rows, "start": spread(starts), "bars": _bars(rows, starts)}
+
+
+def _bars(rows: list[dict[str, Any]], starts: list[float]) -> dict[str, bool]:
+    """Return whether each bar is met, by its name."""
+    waits = {
+        f"{row['backend']}, {row['measure'].removesuffix(', s')}: no later than in the room": (
+            row["ratio"] <= 1
+        )
+        for row in rows
+    }
+    return waits | {f"runner serve -> its page is there: within {BAR:.0f} s": max(starts) <= BAR}
 
 
 def main() -> None:
-    """Print the table and, behind it, the same as JSON."""
+    """Print the table, the bars and, behind them, the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="calls of each kind from each end")
     options = parser.parse_args()
@@ -146,10 +160,11 @@ def main() -> None:
     except (pytest.skip.Exception, pytest.fail.Exception) as missing:
         sys.exit(str(missing))
     show(found["calls"], ENDS)
-    met = "met" if found["met"] else "missed"
     print(f"{'runner serve -> its page is there, s':<45} {cell(found['start']):>24}")
-    print(f"the bar of {BAR:.0f} s for every warm start is {met}")
+    for bar, is_met in found["bars"].items():
+        print(f"{'met' if is_met else 'missed':<7} {bar}")
     print(json.dumps(found))
+    sys.exit(not all(found["bars"].values()))
 
 
 if __name__ == "__main__":

@@ -36,12 +36,43 @@ def test_the_editor_and_the_hook_find_what_they_need(tmp_path: Path) -> None:
 
 
 def test_what_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is overwritten, and the command says so."""
-    (tmp_path / "agents").mkdir()
-    (tmp_path / "agents/assistant.yaml").write_text("mine")
-    assert main(["init", str(tmp_path)]) == 0
-    assert "kept   agents/assistant.yaml" in capsys.readouterr().out
-    assert (tmp_path / "agents/assistant.yaml").read_text() == "mine"
+    """No file is overwritten, whichever it is, and the command says so of each."""
+    main(["init", str(tmp_path), "--template", "parcel-line"])
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) == 8
+    for path in written:
+        path.write_text("mine")
+    capsys.readouterr()
+    assert main(["init", str(tmp_path), "--template", "parcel-line"]) == 0
+    *files, _, _ = capsys.readouterr().out.splitlines()
+    assert sorted(files) == sorted(f"kept   {path.relative_to(tmp_path)}" for path in written)
+    assert {path.read_text() for path in written} == {"mine"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "line"),
+    [(".", "Next: runner serve agents/"), ("a b", "Next: cd 'a b' && runner serve agents/")],
+)
+def test_the_next_command_is_told(
+    folder: str,
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It can be typed as it stands; tests/host/test_studio_start.py does."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", folder]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == line
+
+
+def test_keys_have_a_place_that_stays_out_of_git(tmp_path: Path) -> None:
+    """The example names what is read from `.env`, and none of it has a value."""
+    main(["init", str(tmp_path)])
+    lines = (tmp_path / ".env.example").read_text().splitlines()
+    keys = [line.removeprefix("# ") for line in lines if line.endswith("=")]
+    assert keys == ["OPENAI_API_KEY=", "LIVEKIT_API_KEY=", "LIVEKIT_API_SECRET="]
+    assert (tmp_path / ".gitignore").read_text() == ".env\n"
 
 
 def test_the_templates_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

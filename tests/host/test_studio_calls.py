@@ -180,8 +180,25 @@ async def test_typed_text_is_answered(dial: Dial) -> None:
     await page.wait_words("Welcome.")
     await page.wait_silence(0.3)
     await page.type(QUESTION)
+    typed = page.now
     assert await page.wait_words("do for me", who="caller") == QUESTION
+    spoken = await page.wait_heard(REALTIME, after=typed)
+    (latency,) = page.of("latency")
+    assert latency["seconds"] == pytest.approx(spoken.start - typed, abs=0.2)
     await page.wait_words("A lot.")
+
+
+async def test_text_that_is_typed_over_the_agent_is_waited_for_as_well(
+    dial: Dial, openai_service: OpenAIService
+) -> None:
+    """The wait for an answer begins with the text, though the agent is still speaking then."""
+    openai_service.realtime.script = {"": Tone(LONG, 6.0), "do for me": Tone("A lot.")}
+    page = await dial("front-desk")
+    await page.wait_heard(REALTIME)
+    await page.type(QUESTION)
+    await page.wait_words("A lot.")
+    (latency,) = page.of("latency")
+    assert 0.1 < latency["seconds"] < 3
 
 
 async def test_text_that_is_typed_too_early_waits(dial: Dial) -> None:
@@ -189,6 +206,7 @@ async def test_text_that_is_typed_too_early_waits(dial: Dial) -> None:
     page = await dial("front-desk")
     await page.type(QUESTION)
     await page.wait_words("A lot.")
+    assert 0 < page.of("latency")[-1]["seconds"] < 3
 
 
 async def test_a_broken_backend_is_followed_by_the_next(dial: Dial, studio: Host) -> None:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from catalog.specs import a_spec
 from livekit import rtc
+from livekit.agents import AgentSession, ToolExecutionUpdatedEvent
+from livekit.agents.llm import FunctionCall
+from livekit.agents.voice import ToolCallStarted
 from rig.page import Page
 
+from runner.catalog.records import Records
 from runner.catalog.reload import Reload
 from runner.catalog.serving import Serving
 from runner.catalog.store import STATE_VARIABLE, Store
 from runner.definition.loader import load
+from runner.definition.spec import Greeting
+from runner.host.studio import call
 from runner.host.studio.server import Studio
 from runner.host.studio.sound import RATE, Captions, Loudspeaker, Microphone
+from runner.host.studio.spectator import Spectator
 from runner.host.studio.wire import Wire
 
 if TYPE_CHECKING:
@@ -266,6 +275,30 @@ async def test_captions_grow_and_end_where_they_were_cut() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ('{"day": "monday"}', {"day": "monday"}),
+        ('{"seats": NaN}', '{"seats": NaN}'),
+        ('{"seats": 1e999}', '{"seats": 1e999}'),
+        ("[" * 20_000, "[" * 20_000),
+        ("monday", "monday"),
+    ],
+    ids=["right", "not a number", "too large", "deep", "no JSON"],
+)
+async def test_a_tool_s_arguments_are_what_a_browser_can_read(arguments: str, shown: Any) -> None:
+    """What a model has written is shown; what is no JSON to browsers, as it was written."""
+    wire = Told()
+    session: AgentSession[None] = AgentSession()
+    Spectator(wire).attach(session)
+    call = FunctionCall(call_id="c", name="look_up", arguments=arguments)
+    update = ToolCallStarted(function_call=call)
+    session.emit("tool_execution_updated", ToolExecutionUpdatedEvent(update=update))
+    (event,) = wire.events
+    assert event["arguments"] == shown
+    json.dumps(event, allow_nan=False)
+
+
 async def test_a_microphone_that_nobody_hears_keeps_the_latest() -> None:
     """A page that sends faster than it is heard fills no memory."""
     microphone = Microphone()
@@ -320,3 +353,30 @@ async def test_an_edit_is_told_to_pages_and_to_calls(
         await page.tell("hang_up")
         await page.wait_closed()
     await page.leave()
+
+
+async def test_a_call_that_is_cancelled_is_taken_down(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the studio has no more time for a call, its record is whole all the same."""
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    spec = a_spec("desk", greeting=Greeting(say="Hello."))
+    holding: list[asyncio.Task[None]] = []
+
+    async def work(wire: Wire) -> None:
+        holding.append(
+            asyncio.create_task(call.hold(wire, spec, lambda: spec.digest, asyncio.Event()))
+        )
+        await asyncio.wait(holding)
+
+    socket = await serve(work)
+    async with asyncio.timeout(20):
+        started = await socket.receive_json()
+        while (await socket.receive_json())["type"] != "words":
+            pass
+        holding[0].cancel()
+        await asyncio.wait(holding)
+    records = Records(tmp_path)
+    assert records.read(records.find(started["call"])).reason == "the studio was stopped"
+    assert records.running() == []

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 SECONDS_OF_QUIET = 2.0
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the pictures that were taken: somebody is to look at them."""
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.getreports(kind)]
+    kept = [value for one in reports for name, value in one.user_properties if name == "picture"]
+    if kept:
+        terminalreporter.section(f"{len(kept)} pictures of the page, to be looked at")
+        for path in sorted(kept):
+            terminalreporter.write_line(path)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def playwright() -> AsyncIterator[Playwright]:
     """Run playwright, one for all tests."""

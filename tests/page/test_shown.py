@@ -41,6 +41,26 @@ async def test_an_agent_is_shown(open_page: Open, studio: StandInStudio) -> None
     await shown(page, "h1", "Two")
 
 
+async def test_a_greeting_is_told_from_a_wish_for_one(
+    open_page: Open, studio: StandInStudio
+) -> None:
+    """Words are shown as they will be spoken, braces too; an instruction as what it is."""
+    studio.agents = [
+        agent("spoken", greeting="{Hello}"),
+        agent("generated", greeting="Greet them.", generated=True),
+        agent("silent", greeting=""),
+    ]
+    page = await open_page("#/spoken")
+    for id_, label, words in (
+        ("spoken", "It begins with", "{Hello}"),
+        ("generated", "It begins as its model likes, asked to", "Greet them."),
+        ("silent", "It waits for you to speak first", ""),
+    ):
+        await page.click(f'#agents [href="#/{id_}"]')
+        await shown(page, "#openinglabel", label)
+        assert await page.locator("#opening").inner_text() == words
+
+
 async def test_the_states_of_agents(open_page: Open, studio: StandInStudio) -> None:
     """A broken edit shows its findings as `validate` prints them, and what calls get."""
     studio.agents = [
@@ -109,6 +129,16 @@ async def test_a_transcript(open_page: Open, studio: StandInStudio) -> None:
     ]
 
 
+async def test_a_tool_without_arguments_or_answer(open_page: Open, studio: StandInStudio) -> None:
+    """What a model has written instead of JSON is shown; no tool runs after its call."""
+    page = await open_page()
+    call = await talk(page, studio)
+    await call.tell("tool", id="t", name="look", arguments="NaN, or so", status="running")
+    await shown(page, ".tool code", "look(NaN, or so)")
+    await call.tell("ended", reason="the caller has left")
+    await shown(page, ".tool .result", "failed: the call ended before its answer")
+
+
 async def test_two_failures_in_a_row(open_page: Open, studio: StandInStudio) -> None:
     """Each failover is a line of its own, and backends that fail together share one."""
     page = await open_page()
@@ -161,6 +191,14 @@ async def test_live_calls(open_page: Open, studio: StandInStudio) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65.9, "1:05"), (7265, "2:01:05")])
+async def test_how_long_a_call_lasts(open_page: Open, seconds: float, text: str) -> None:
+    """A call that was left on over night is counted in hours."""
+    page = await open_page()
+    clock = 'async (seconds) => (await import("/page/words.js")).clock(seconds)'
+    assert await page.evaluate(clock, seconds) == text
+
+
 async def test_a_rehearsal_says_what_it_is(open_page: Open, studio: StandInStudio) -> None:
     """It is said that no model is asked and what one would have been told; nothing listens."""
     studio.line = "OPENAI_API_KEY is not set: agents are rehearsed, not run"
@@ -199,12 +237,30 @@ async def test_an_agent_that_is_not_there(open_page: Open) -> None:
     await shown(page, "h1", "Front Desk")
 
 
+async def test_a_call_outlives_its_agent_s_file(open_page: Open, studio: StandInStudio) -> None:
+    """When the file is gone, the call can still be seen, and be ended."""
+    page = await open_page()
+    call = await talk(page, studio)
+    studio.agents = []
+    await studio.tell()
+    await page.locator("#agents li").wait_for(state="detached")
+    await call.said("Are you still there?")
+    await shown(page, ".said", "Are you still there?")
+    await page.click("#hangup")
+    await call.gone()
+    await shown(page, "main", "No agents yet")
+
+
 async def test_the_server_is_gone_and_back(open_page: Open, studio: StandInStudio) -> None:
     """The page says that its server is gone, lets nobody call, and recovers by itself."""
+    known = {"agent": "front-desk", "began": "2026-11-22T09:00:00Z", "backend": "openai-realtime"}
+    studio.calls = [{**known, "id": "c-1", "where": "livekit"}]
     page = await open_page()
+    await shown(page, "#live", "LiveKit")
     await studio.stop()
     await shown(page, "#gone", "The server is gone.")
     assert await page.locator("#talk").is_disabled()
+    assert await page.locator("#live").is_hidden()
     studio.agents = [agent("front-desk", greeting="Back again.")]
     await studio.start()
     await page.locator("#gone").wait_for(state="hidden")

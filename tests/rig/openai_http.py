@@ -156,7 +156,7 @@ class OpenAIHTTP:
         self.journal.write(number, event)
         fault = self._fault(endpoint, model, number) if right else HTTPFault("401")
         if fault and fault.kind in ERRORS:
-            return _refusal(fault.kind)
+            return _refusal(fault.kind, key)
         if fault and fault.kind == "refuse" and request.transport:
             request.transport.abort()
             return web.Response()
@@ -262,9 +262,9 @@ def _asked(request: web.Request, content: bytes) -> dict[str, Any]:
     return fields
 
 
-def _refusal(kind: str) -> web.Response:
+def _refusal(kind: str, key: str) -> web.Response:
     status, type_, code = ERRORS[kind]
-    error = {"message": code, "type": type_, "code": code, "param": None}
+    error = {"message": f"{code}, key provided: {key}", "type": type_, "code": code, "param": None}
     return web.json_response({"error": error}, status=status)
 
 

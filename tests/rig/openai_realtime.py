@@ -155,8 +155,9 @@ class RealtimeSimulator:
         if kind == "handshake_hangs":
             await asyncio.Event().wait()
         if kind:
-            body = {"error": {"message": "refused", "type": "invalid_request_error", "code": kind}}
-            return web.json_response(body, status=int(kind))
+            error = {"message": f"refused, key provided: {key}", "code": kind}
+            error["type"] = "invalid_request_error"
+            return web.json_response({"error": error}, status=int(kind))
         socket = web.WebSocketResponse(max_msg_size=0)
         await socket.prepare(request)
         connection = Connection(self, request, socket, model, number, total)

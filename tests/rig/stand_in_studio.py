@@ -50,6 +50,7 @@ def agent(id_: str = "front-desk", **fields: Any) -> dict[str, Any]:
         "findings": [],
         "prompt": "You answer the phone for Harbour Dental.",
         "greeting": "Hello there, thanks for calling Harbour Dental. How can I help?",
+        "generated": False,
         "voice": "coral",
         "temperature": "80 %",
         "backends": [
@@ -60,6 +61,25 @@ def agent(id_: str = "front-desk", **fields: Any) -> dict[str, Any]:
         "rehearsal": False,
         **fields,
     }
+
+
+PROMPT = """You answer the phone for Harbour Dental. Today is Sunday 22 November.
+Opening hours: 8:30 to 17:00, Monday to Friday.
+
+Find out what the caller needs. For an appointment, ask for the day first and look up what is \
+free; read out at most three times."""
+
+
+def every_state() -> list[dict[str, Any]]:
+    """Return one agent of every state."""
+    return [
+        agent("assistant", description="A helpful assistant."),
+        agent("front-desk", name="Harbour Dental", prompt=PROMPT, tools=[TOOL]),
+        agent("parcel-line", state="last_good", findings=[FINDING]),
+        agent(
+            "night-desk", state="broken", findings=[FINDING], backends=[], prompt="", greeting=""
+        ),
+    ]
 
 
 class CallEnd:

@@ -45,6 +45,7 @@ class Held:
     def standing(self, agent: AgentFile) -> Standing:
         """Return how the agent stands, for people."""
         spec = self.good.spec if self.good else agent.spec
+        warnings = [finding for finding in agent.diagnostics if finding.level == "warning"]
         return Standing(
             path=agent.path,
             id=agent.id,
@@ -52,6 +53,7 @@ class Held:
             digest=self.good.digest if self.good else None,
             since=self.good.since if self.good else None,
             rejected=self.rejected,
+            warnings=() if self.rejected else tuple(warnings),
         )
 
     def entry(self, agent: AgentFile) -> Entry:

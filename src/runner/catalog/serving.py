@@ -28,7 +28,7 @@ class Standing:
     """One agent file: the revision that serves, and since when, as of `time.time()`.
 
     `digest` and `since` are None as long as the file has never been good. `path` is as findings
-    show it.
+    show it. `warnings` are about what serves.
     """
 
     path: str
@@ -37,6 +37,7 @@ class Standing:
     digest: str | None = None
     since: float | None = None
     rejected: Rejected | None = None
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def state(self) -> State:

@@ -169,9 +169,11 @@ class Worker:
         signals = (signal.SIGINT, signal.SIGTERM)
         for number in signals:
             loop.add_signal_handler(number, self._on_signal)
-        yield
-        for number in signals:
-            loop.remove_signal_handler(number)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
 
     def _on_signal(self) -> None:
         if not self._stop.is_set():

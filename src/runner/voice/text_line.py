@@ -132,8 +132,8 @@ class TextLine:
             case ToolCallStarted(function_call=call):
                 self._names[call.call_id] = call.name
                 self._screen.tool(call.name, call.arguments)
-            case ToolCallEnded(call_id=call_id, message=message):
-                self._screen.tool_answer(self._names[call_id], message or "")
+            case ToolCallEnded(call_id=call_id, message=message) if call_id in self._names:
+                self._screen.tool_answer(self._names.pop(call_id), message or "")
 
 
 class _Words(TextOutput):

@@ -5,7 +5,8 @@ Imported only once the page is served: what a call needs takes seconds to import
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from aiohttp import WSCloseCode
 from livekit.agents.utils import http_context
@@ -14,7 +15,7 @@ from runner import logs
 from runner.definition.spec import AgentSpec
 from runner.host.studio.line import PageLine, RehearsalLine
 from runner.host.studio.spectator import Spectator
-from runner.host.studio.wire import Message, ProtocolError, Wire
+from runner.host.studio.wire import STOPPED, Message, ProtocolError, Wire
 from runner.voice import rehearsal
 from runner.voice.call import Call, begin
 
@@ -28,7 +29,6 @@ _LOOK = 0.25
 _LONGEST_TEXT = 2000
 
 _LEFT = "participant_disconnected"
-_STOPPED = "the studio was stopped"
 _BROKE = "the call broke"
 
 
@@ -47,29 +47,37 @@ async def hold(
         line = (RehearsalLine if rehearses else PageLine)(wire, spectator, fields)
         wire.tell("started", call=line.id, agent=spec.id, revision=spec.digest, rehearsal=rehearses)
         played = rehearsal.rehearsed(spec) if rehearses else spec
-        call = await begin(line, played, {}, BECAUSE, [spectator])
-        work = (
-            _run(call, line),
-            _listen(wire, call, line),
-            _tell_edits(wire, spec, newest),
-            _stop(line, stopped),
-        )
-        tasks = [asyncio.create_task(one) for one in work]
-        reason = await line.over()
-        wire.tell("ended", reason=reason)
-        await wire.close(WSCloseCode.GOING_AWAY if reason == _STOPPED else WSCloseCode.OK)
+        try:
+            call = await begin(line, played, {}, BECAUSE, [spectator])
+            await _until_over(
+                wire,
+                line,
+                _run(call, line),
+                _listen(wire, call, line),
+                _tell_edits(wire, spec, newest),
+                _stop(line, stopped),
+            )
+        except Exception:  # the studio's other calls go on, and this one's page is told
+            _log.exception("the call broke")
+            line.close(_BROKE)
+            await wire.end(_BROKE)
+        finally:
+            line.close(STOPPED)
+            await line.finish()
+
+
+async def _until_over(wire: Wire, line: PageLine, *work: Coroutine[Any, Any, None]) -> None:
+    """Do all of `work` until the call is over; whatever breaks in it breaks the call."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one) for one in work]
+        await wire.end(await line.over())
         for task in tasks:
             task.cancel()
-        await line.finish()
 
 
 async def _run(call: Call, line: PageLine) -> None:
-    try:
-        await call.run()
-        line.begin()
-    except Exception:  # a task that breaks is silent, and would leave the page with a dead call
-        _log.exception("the call broke")
-        line.close(_BROKE)
+    await call.run()
+    line.begin()
 
 
 async def _listen(wire: Wire, call: Call, line: PageLine) -> None:
@@ -79,8 +87,7 @@ async def _listen(wire: Wire, call: Call, line: PageLine) -> None:
             _take(message, call, line)
     except ProtocolError as error:
         await wire.close(WSCloseCode.UNSUPPORTED_DATA, str(error))
-    finally:
-        line.close(_LEFT)
+    line.close(_LEFT)
 
 
 def _take(message: Message, call: Call, line: PageLine) -> None:
@@ -108,7 +115,7 @@ def _text(given: object) -> str:
 
 async def _stop(line: PageLine, stopped: asyncio.Event) -> None:
     await stopped.wait()
-    line.close(_STOPPED)
+    line.close(STOPPED)
 
 
 async def _tell_edits(wire: Wire, spec: AgentSpec, newest: Callable[[], str | None]) -> None:

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_COOKIE = "voice-runner-studio"
 
 #: The page is made of files of this server alone; nothing else may frame, load or name it.
 HEADERS = {
@@ -39,9 +38,12 @@ class Gate:
     def __init__(self, host: str) -> None:
         self.token = "" if host in _LOOPBACK else secrets.token_urlsafe(24)
         self._is_open_to_host = _is_open if self.token else _names_loopback
+        self._cookie = ""
 
-    def stand_before(self, app: web.Application) -> None:
-        """Let nothing of `app` be reached, or answered, but through this gate."""
+    def stand_before(self, app: web.Application, port: int) -> None:
+        """Let nothing of `app`, which is served at `port`, be reached but through this gate."""
+        # To a browser all ports of a machine are one place for cookies.
+        self._cookie = f"voice-runner-studio-{port}"
         app.middlewares.append(self._check)
         app.on_response_prepare.append(_add_headers)
 
@@ -51,7 +53,7 @@ class Gate:
             return web.Response(status=403, text=f"{refusal}\n")
         response = await handler(request)
         if self.token and "token" in request.query and not response.prepared:
-            response.set_cookie(_COOKIE, self.token, httponly=True, samesite="Strict")
+            response.set_cookie(self._cookie, self.token, httponly=True, samesite="Strict")
         return response
 
     def _refusal(self, request: web.Request) -> str:
@@ -64,7 +66,7 @@ class Gate:
         return ""
 
     def _has_token(self, request: web.Request) -> bool:
-        given = (request.query.get("token"), request.cookies.get(_COOKIE))
+        given = (request.query.get("token"), request.cookies.get(self._cookie))
         own = self.token.encode()
         return any(
             hmac.compare_digest((one or "").encode(errors="surrogateescape"), own) for one in given

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 
@@ -102,12 +103,14 @@ class PageLine:
         self.loudspeaker.release()
         for task in self._typing:
             task.cancel()
-        if self._session is not None:
-            await self._session.aclose()
-        if self._synchronizer is not None:
-            await self._synchronizer.aclose()
-        if self._ended is not None:
-            await self._ended(await self.over())
+        try:
+            if self._session is not None:
+                await self._session.aclose()
+            if self._synchronizer is not None:
+                await self._synchronizer.aclose()
+        finally:
+            if self._ended is not None:
+                await self._ended(await self.over())
 
     def _connect(self, session: AgentSession[None]) -> None:
         self._synchronizer = TranscriptSynchronizer(
@@ -121,9 +124,11 @@ class PageLine:
     async def _read(self, text: str) -> None:
         await self._begun.wait()
         if self._session is not None and not self._over.done():
+            began = time.time()
             reading = TextInputOptions().text_input_cb(self._session, TextInputEvent(text=text))
             if reading is not None:
                 await reading
+            self._spectator.asked(began)
 
 
 class RehearsalLine(PageLine):

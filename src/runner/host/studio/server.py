@@ -22,7 +22,7 @@ from runner.errors import RunnerError
 from runner.host.studio import files, shown
 from runner.host.studio.feed import Feed
 from runner.host.studio.gate import Gate
-from runner.host.studio.wire import Wire
+from runner.host.studio.wire import STOPPED, Wire
 
 _log = logging.getLogger(__name__)
 
@@ -81,22 +81,23 @@ class Studio:
             RunnerError: there is no port to serve at.
         """
         listening = _listening(self._host, self._ports)
-        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_STOP)
+        port = listening.getsockname()[1]
+        runner = web.AppRunner(self._app(port), access_log=None, shutdown_timeout=_STOP)
         await runner.setup()
         await web.SockSite(runner, listening).start()
-        address = _address(self._host, listening.getsockname()[1])
+        address = _address(self._host, port)
         _log.info("studio ready", extra={"url": address})
         self._warming = asyncio.create_task(_warm())
         try:
             yield f"{address}?token={self._gate.token}" if self._gate.token else address
         finally:
-            self._warming.cancel()
             self._stopped.set()
+            self._warming.cancel()
             await runner.cleanup()
 
-    def _app(self) -> web.Application:
+    def _app(self, port: int) -> web.Application:
         app = web.Application()
-        self._gate.stand_before(app)
+        self._gate.stand_before(app, port)
         app.router.add_get("/", self._index)
         app.router.add_get("/page/{name:.+}", self._file)
         app.router.add_get("/agents", self._list)
@@ -126,12 +127,13 @@ class Studio:
         agent = request.query.get("agent", "")
         spec = self._agents.serving.catalog.specs.get(agent)
         if spec is None:
-            await wire.refuse(f"no agent {agent!r} can be called")
-        elif self._warming is not None:
-            await asyncio.shield(self._warming)
-            with self._counted(spec):
-                from runner.host.studio import call
+            await wire.end(f"no agent {agent!r} can be called")
+        elif not await self._is_warm():
+            await wire.end(STOPPED)
+        else:
+            from runner.host.studio import call
 
+            with self._counted(spec):
                 await call.hold(wire, spec, lambda: self._revision(agent), self._stopped)
         return wire.response
 
@@ -143,6 +145,14 @@ class Studio:
             yield
         finally:
             self._calls.remove(one)
+
+    async def _is_warm(self) -> bool:
+        """Wait until calls can be held; return False if the studio is stopped before."""
+        if self._warming is not None:
+            stopped = asyncio.create_task(self._stopped.wait())
+            await asyncio.wait((self._warming, stopped), return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+        return not self._stopped.is_set()
 
     def _revision(self, agent: str) -> str | None:
         spec = self._agents.serving.catalog.specs.get(agent)

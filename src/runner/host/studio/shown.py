@@ -9,6 +9,7 @@ from runner.catalog.backends import parts
 from runner.catalog.records import CallRecord
 from runner.catalog.serving import Serving, Standing
 from runner.definition import prompt
+from runner.definition.prompt import RenderError
 from runner.definition.reporters import with_caret
 from runner.definition.spec import (
     AgentSpec,
@@ -67,7 +68,10 @@ def _standing(standing: Standing) -> dict[str, Any]:
         "state": standing.state,
         "since": None if since is None else _utc(since),
         "revision": standing.digest,
-        "findings": [with_caret(finding) for finding in rejected.diagnostics] if rejected else [],
+        "findings": [
+            with_caret(finding)
+            for finding in sorted(rejected.diagnostics if rejected else standing.warnings)
+        ],
     }
 
 
@@ -75,6 +79,7 @@ _NOTHING: dict[str, Any] = {
     "description": "",
     "prompt": "",
     "greeting": "",
+    "generated": False,
     "voice": "",
     "temperature": "",
     "backends": [],
@@ -84,10 +89,16 @@ _NOTHING: dict[str, Any] = {
 
 def _agent(spec: AgentSpec) -> dict[str, Any]:
     names = prompt.template_names(spec)
+    try:
+        instructions, greeting = prompt.instructions(spec, names), prompt.greeting(spec, names)
+    except RenderError as error:
+        # They could be when the file was checked; what they say of `now` may have changed that.
+        instructions, greeting = f"This cannot be rendered now: {error}", Greeting()
     return {
         "description": spec.description,
-        "prompt": prompt.instructions(spec, names),
-        "greeting": _greeting(prompt.greeting(spec, names)),
+        "prompt": instructions,
+        "greeting": greeting.generate or greeting.say or "",
+        "generated": greeting.generate is not None,
         "voice": spec.voice,
         "temperature": f"{spec.temperature:g} %",
         "backends": [_backend(backend) for backend in spec.backends],
@@ -96,12 +107,6 @@ def _agent(spec: AgentSpec) -> dict[str, Any]:
             for t in spec.tools
         ],
     }
-
-
-def _greeting(greeting: Greeting) -> str:
-    if greeting.generate is not None:
-        return f"{{{greeting.generate}}}"
-    return greeting.say or ""
 
 
 def _backend(backend: Backend) -> dict[str, str]:

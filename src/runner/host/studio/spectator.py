@@ -44,6 +44,10 @@ class Spectator(Observer):
         """Show what the caller has typed."""
         self._words(text, final=True)
 
+    def asked(self, since: float) -> None:
+        """Note that a typed text was read, as of `time.time()`: its caller waits since then."""
+        self._quiet_since = since
+
     def entered(self, backend: Backend) -> None:
         """Show the backend that has the call now."""
         self._wire.tell("backend", name=backend.name, kind=backend.kind, gap=None)
@@ -65,8 +69,10 @@ class Spectator(Observer):
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         self._wire.tell("state", who="caller", state=event.new_state)
-        fell_silent = (event.old_state, event.new_state) == ("speaking", "listening")
-        self._quiet_since = event.created_at if fell_silent else None
+        if event.new_state == "speaking":
+            self._quiet_since = None
+        elif event.old_state == "speaking":
+            self._quiet_since = event.created_at
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
         if event.transcript:
@@ -98,8 +104,11 @@ class Spectator(Observer):
 
 
 def _read(arguments: str) -> Any:
-    """Return a model's arguments as JSON; what is none is shown as it is."""
+    """Return a model's arguments as JSON; what is none to a browser is shown as it is."""
     try:
-        return json.loads(arguments)
-    except ValueError:
+        value = json.loads(arguments)
+        # Python reads and writes NaN and the like.
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
         return arguments
+    return value

@@ -15,6 +15,9 @@ _FULL, _TOO_MUCH = 512 * 1024, 2 * 1024 * 1024
 #: Seconds for a message to leave, between two pings, and for the last words of a call to leave.
 _STALLED, _PING, _LAST = 10.0, 15.0, 1.0
 
+#: Why a call is over, where the studio itself is.
+STOPPED = "the studio was stopped"
+
 Message = bytes | dict[str, Any]
 
 
@@ -83,10 +86,10 @@ class Wire:
             if message.type is not WSMsgType.ERROR:
                 yield _read(message)
 
-    async def refuse(self, why: str) -> None:
-        """End a call that cannot begin."""
+    async def end(self, why: str) -> None:
+        """Tell the page why its call is over, and close."""
         self.tell("ended", reason=why)
-        await self.close()
+        await self.close(WSCloseCode.GOING_AWAY if why == STOPPED else WSCloseCode.OK)
 
     async def close(self, code: int = WSCloseCode.OK, why: str = "") -> None:
         """Send what waits, for a moment, and close; `why` is for the page."""

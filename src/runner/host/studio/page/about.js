@@ -66,7 +66,7 @@ function summary(count, state, file) {
 
 function parts(agent) {
   return [
-    section("Greeting", agent.greeting && make("p", { class: "greeting" }, agent.greeting)),
+    section(agent.generated ? "Greeting, asked of the model" : "Greeting", agent.greeting && make("p", { class: "greeting" }, agent.greeting)),
     section("Backends", agent.backends?.length && backends(agent.backends)),
     section("Speech", speech(agent)),
     section("Prompt", agent.prompt && make("p", { class: "prompt" }, long(agent.prompt, LONG_PROMPT))),

@@ -105,20 +105,20 @@ function readAddress() {
 
 /** Show everything as it is now; what is as it was is not touched. */
 function show() {
-  const { agents, call, line, calls } = page;
+  const { agents, call, line, calls, connected } = page;
   if (agents === null) return;
   if (page.address === "" && agents.length > 0) {
     page.address = addressOf((agents.find(({ state }) => state !== "broken") ?? agents[0]).id);
   }
   const agent = selected();
   showAgents(agents, agent?.id);
-  showCalls(calls, call?.id, (id) => agents.find((one) => one.id === id)?.name || id);
+  showCalls(connected ? calls : [], call?.id, (id) => agents.find((one) => one.id === id)?.name || id);
   byId("rehearsal").hidden = line === "";
   say(byId("rehearsaltext"), line);
-  document.body.dataset.view = view(agents, agent);
+  document.body.dataset.view = call === null ? view(agents, agent) : "agent";
   document.body.dataset.call = call === null ? "none" : "live";
-  document.body.dataset.connected = page.connected;
-  showStage({ call, agent, connected: page.connected });
+  document.body.dataset.connected = connected;
+  showStage({ call, agent, connected });
   showHeading(call?.agent ?? agent);
   if (agent !== undefined) showChosen(agent, call);
 }

@@ -36,7 +36,8 @@ export class Transcript {
     this.#latency = null;
     this.#section = make("section", { "aria-label": `Call of ${title}` });
     this.#section.append(
-      make("h2", {}, title, make("span", { class: "when" }, moment(new Date().toISOString()))),
+      make("h2", {}, make("span", { class: "name" }, title),
+        make("span", { class: "when" }, moment(new Date().toISOString()))),
     );
     this.#log.append(this.#section);
     this.#atEnd = true;
@@ -116,6 +117,7 @@ export class Transcript {
   closed({ reason }) {
     if (this.#failover?.next === "") say(this.#failover.line, `${this.#failover.failed.join("; ")}.`);
     for (const line of this.#log.querySelectorAll(".open")) line.classList.remove("open");
+    for (const line of this.#log.querySelectorAll('[data-status="running"]')) giveUp(line);
     this.#event(`Call ended: ${reason}`, "ended");
   }
 
@@ -181,11 +183,18 @@ const SHOWN = Object.fromEntries(
 );
 
 function toolParts({ name, arguments: values, status, result }) {
-  const call = make("code", {}, `${name}(`, long(written(values), LONG), ")");
-  const parts = [make("p", {}, call)];
-  if (status === "running") parts.push(make("p", { class: "result" }, "…"));
-  else parts.push(make("p", { class: "result" }, long(shown(result), LONG)));
-  return parts;
+  const call = make("code", {}, `${name}(`, make("wbr"), long(written(values), LONG), ")");
+  return [make("p", {}, call), make("p", { class: "result" }, ...outcome(status, result))];
+}
+
+function giveUp(line) {
+  line.dataset.status = "failed";
+  say(line.querySelector(".result"), "failed: the call ended before its answer");
+}
+
+function outcome(status, result) {
+  if (status === "running") return ["running …"];
+  return [status === "failed" ? "failed: " : "", long(shown(result), LONG)];
 }
 
 function shown(result) {

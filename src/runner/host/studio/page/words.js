@@ -9,11 +9,13 @@ export function moment(iso) {
   return `${date.toLocaleDateString([], { day: "numeric", month: "short" })} ${time}`;
 }
 
-/** Return seconds as "1:05". */
+/** Return seconds as "1:05", or with hours as "2:01:05". */
 export function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
-  const rest = String(whole % 60).padStart(2, "0");
-  return `${Math.floor(whole / 60)}:${rest}`;
+  const two = (number) => String(number).padStart(2, "0");
+  const minutes = Math.floor(whole / 60);
+  const rest = two(whole % 60);
+  return minutes < 60 ? `${minutes}:${rest}` : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${rest}`;
 }
 
 /** Return a short time in seconds as "0.42 s". */
@@ -21,8 +23,9 @@ export function brief(seconds) {
   return `${seconds.toFixed(seconds < 10 ? 2 : 0)} s`;
 }
 
-/** Return a tool's arguments as they would be written in a call. */
+/** Return a tool's arguments as they would be written in a call; a text is none, and stays it. */
 export function written(values) {
+  if (typeof values === "string") return values;
   return Object.entries(values ?? {})
     .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
     .join(", ");
@@ -35,10 +38,9 @@ export function standing({ state, since }) {
   return { serving: "Serving", last_good: "Last good", broken: "Broken" }[state] + after;
 }
 
-/** Return how a call of an agent begins, as a label and words; braces hold what a model is asked. */
-export function opening({ greeting, state }) {
+/** Return how a call of an agent begins, as a label and words: its own, or what a model is asked. */
+export function opening({ greeting, generated, state }) {
   if (state === "broken") return ["", ""];
   if (!greeting) return ["It waits for you to speak first", ""];
-  const asked = /^\{(.*)\}$/s.exec(greeting);
-  return asked ? ["It begins as its model likes, asked to", asked[1]] : ["It begins with", greeting];
+  return [generated ? "It begins as its model likes, asked to" : "It begins with", greeting];
 }
