@@ -39,12 +39,16 @@ class Segment:
 
 
 class Page(Caller):
-    """One call from the studio's page; all times are seconds since `call` began."""
+    """One call from the studio's page; all times are seconds since `call` began.
+
+    `played` is the sound of the agent so far, as PCM without the silence between its segments.
+    """
 
     def __init__(self, identity: str = "page") -> None:
         super().__init__(identity)
         self.events: list[tuple[float, dict[str, Any]]] = []
         self.closed: tuple[int | None, str] | None = None
+        self.played = bytearray()
         self._http = aiohttp.ClientSession()
         self._buffer = bytearray()
         self._segment = Segment(1)
@@ -168,6 +172,7 @@ class Page(Caller):
                 pcm = bytes(self._buffer[:FRAME])
                 del self._buffer[:FRAME]
                 self._segment.played += len(pcm)
+                self.played += pcm
                 yield Heard(rtc.AudioFrame(pcm.ljust(FRAME, b"\0"), sound.RATE, 1, FRAME // 2))
                 await self._answer_if_played()
             due += FRAME_SECONDS

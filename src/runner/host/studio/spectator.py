@@ -44,6 +44,10 @@ class Spectator(Observer):
         """Show what the caller has typed."""
         self._words(text, final=True)
 
+    def told(self, text: str) -> None:
+        """Show what a model would have been told."""
+        self._wire.tell("note", title="What a model would have been told", text=text)
+
     def entered(self, backend: Backend, _: float) -> None:
         """Show the backend that has the call now."""
         self._wire.tell("backend", name=backend.name, kind=backend.kind, gap=None)
