@@ -90,11 +90,10 @@ async def test_the_greeting_is_heard_word_for_word(dial: Dial) -> None:
 async def test_words_come_as_they_are_spoken(dial: Dial) -> None:
     """The transcript keeps pace with the voice."""
     page = await dial("talker")
-    spoken = await page.wait_heard(within=30, seconds=3.0)
+    await page.wait_played(3.0, within=30)
     halfway = page.of("words", who="agent")[-1]["text"]
     assert STORY.startswith(halfway.strip())
     assert 0.05 < len(halfway) / len(STORY) < 0.6
-    assert spoken.start > 0
 
 
 async def test_a_tool_is_asked_for_by_voice(dial: Dial) -> None:
@@ -130,7 +129,7 @@ async def test_a_barge_in_stops_the_voice(dial: Dial) -> None:
     """A caller who speaks over it makes it stop; its words end where it was cut."""
     page = await dial("talker")
     # LiveKit ignores the caller in the agent's first 3 s of speech, for the echo canceller.
-    await page.wait_heard(seconds=3.3, within=30)
+    await page.wait_played(3.3, within=30)
     began, ended = await page.say("could you check availability please")
     await page.wait_event("clear")
     cut = await page.wait_event("words", who="agent", final=True)
@@ -138,7 +137,7 @@ async def test_a_barge_in_stops_the_voice(dial: Dial) -> None:
     assert STORY.startswith(cut["text"].strip())
     assert len(cut["text"]) < 0.8 * len(STORY)
     await page.wait_event("tool", status="done", arguments={})
-    assert page.longest_gap(began, ended + 1) > 0.3
+    assert page.longest_gap(began + 0.8, ended) > 0.9 * (ended - began - 0.8)
 
 
 async def test_words_that_it_cannot_make_out_are_said_to_be_so(dial: Dial) -> None:
@@ -182,7 +181,7 @@ async def test_what_a_model_would_have_been_told_is_shown(dial: Dial, studio: Ho
 async def test_two_pages_rehearse_at_once(dial: Dial) -> None:
     """Each has its own agent's answer, though one pair of ears hears both."""
     pages = [await dial("front-desk"), await dial("talker")]
-    await pages[1].wait_heard(seconds=3.3, within=30)
+    await pages[1].wait_played(3.3, within=30)
     await asyncio.gather(*(one.say("check availability on tuesday") for one in pages))
     await pages[0].wait_event("tool", status="done", arguments={"day": "tuesday"})
     await pages[1].wait_event("tool", status="done", arguments={})

@@ -93,6 +93,11 @@ class Page(Caller):
         """Return the code and the reason with which the studio has closed."""
         return await self._wait(lambda: self.closed, within, "the end")
 
+    async def wait_played(self, seconds: float, within: float = 10.0) -> None:
+        """Wait until so much sound of the agent was played."""
+        size = 2 * sound.RATE * seconds
+        await self._wait(lambda: len(self.played) >= size or None, within, f"{seconds} s of sound")
+
     async def tell(self, type_: str, **fields: Any) -> None:
         """Send an event."""
         await self._socket.send_json({"type": type_, **fields})

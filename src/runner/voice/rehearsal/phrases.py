@@ -67,16 +67,15 @@ def _of_tool(tool: ToolStub) -> Iterator[str]:
         yield from (value, value)
         yield from (f"{word} {value}" for word in ("on", "for", "with", "next"))
         yield from (f"{name} {word} {value}" for word in ("", "on", "for", "with"))
-    if any(map(_is_spoken_in_digits, schemas.values())):
+    counts = any(one.get("type") in ("integer", "number") for one in schemas.values())
+    if counts or any("pattern" in one for one in schemas.values()):
         yield from (f"{name} {digit}" for digit in _DIGITS)
         yield from (f"{one} {other}" for one in _DIGITS for other in _DIGITS)
+    if counts:
+        # Not beside the digits of a pattern: `seven eight` would be heard as `seventy`.
         yield from (_TEENS + _TENS)
 
 
 def _values(schema: Mapping[str, Any]) -> Sequence[Any]:
     options: Sequence[Any] = schema.get("enum") or schema.get("items", {}).get("enum", ())
     return options
-
-
-def _is_spoken_in_digits(schema: Mapping[str, Any]) -> bool:
-    return "pattern" in schema or schema.get("type") in ("integer", "number")
