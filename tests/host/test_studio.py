@@ -256,29 +256,6 @@ async def test_agents_are_told_as_they_are(keyless: Host, http: aiohttp.ClientSe
     ]
 
 
-async def test_a_rehearsal_greets_word_for_word(keyless: Host, page: Page) -> None:
-    """Without any key the page is given the agent's own greeting to speak."""
-    await page.call(await address_of(keyless), "welcome")
-    # Even if somebody is quicker.
-    await page.type("What can you do?")
-    greeting = await page.wait_event("say", segment=1, within=20)
-    assert greeting["text"] == "Hello there, this is Harbour Dental."
-    answer = await page.wait_event("say", segment=2)
-    assert answer["text"].startswith("This is a rehearsal")
-    await page.tell("hang_up")
-    await page.wait_closed()
-
-
-async def test_a_rehearsal_calls_a_tool_by_its_name(keyless: Host, page: Page) -> None:
-    """What is asked for by name is done with the value that was named, and shown."""
-    await page.call(await address_of(keyless), "front-desk")
-    await page.type("check availability on monday")
-    done = await page.wait_event("tool", status="done", within=20)
-    assert done["arguments"] == {"day": "monday"}
-    said = "Check availability says: On monday Harbour Dental has 9:00 and 15:00."
-    await page.wait_event("say", text=said)
-
-
 async def test_live_calls_are_told(
     start: Callable[..., Host], http: aiohttp.ClientSession, page: Page
 ) -> None:

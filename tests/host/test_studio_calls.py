@@ -295,24 +295,6 @@ async def test_an_announcement_ends_the_call(dial: Dial, studio: Host) -> None:
     assert "+442079460000" in page.of("note")[0]["text"]
 
 
-@pytest.mark.parametrize("agent", ["lost", "closed"])
-async def test_an_agent_without_its_key_is_rehearsed(dial: Dial, agent: str) -> None:
-    """The stand-in says what it is, and the page is to speak what it says."""
-    page = await dial(agent)
-    said = await page.wait_event("say", segment=1)
-    assert "This is a rehearsal" in said["text"]
-    assert page.of("started")[0]["rehearsal"]
-    assert page.of("backend") == [
-        {"type": "backend", "name": "rehearsal", "kind": "rehearsal", "gap": None}
-    ]
-    await page.tell("played", segment=1, seconds=2.0, interrupted=False)
-    await page.type("check availability on monday")
-    await page.wait_event("clear", segment=1)
-    await page.wait_event("say", segment=2)
-    await page.tell("hang_up")
-    await page.wait_event("ended")
-
-
 async def test_an_unknown_agent_is_said(dial: Dial) -> None:
     """A call of nobody ends with a sentence."""
     page = await dial("nobody")

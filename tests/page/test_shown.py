@@ -200,21 +200,22 @@ async def test_how_long_a_call_lasts(open_page: Open, seconds: float, text: str)
 
 
 async def test_a_rehearsal_says_what_it_is(open_page: Open, studio: StandInStudio) -> None:
-    """It is said that no model is asked and what one would have been told; nothing listens."""
+    """It is said that no model is asked; what one would have been told can be unfolded."""
     studio.line = "OPENAI_API_KEY is not set: agents are rehearsed, not run"
     studio.agents = [agent(rehearsal=True)]
     page = await open_page()
     await shown(page, "#rehearsal", studio.line)
     call = await talk(page, studio)
-    await page.locator("#text:focus").wait_for()
     await call.tell("started", call="c", agent="front-desk", revision="r", rehearsal=True)
-    await call.tell("note", text="You answer the phone. " * 100)
+    told = "Instructions\nYou answer the phone."
+    await call.tell("note", title="What a model would have been told", text=told)
     await shown(page, ".event", "A rehearsal")
-    await page.click(".note .more")
-    await shown(page, ".note p", ("You answer the phone. " * 100).strip())
+    await shown(page, ".note summary", "What a model would have been told")
+    assert await page.locator(".note p").is_hidden()
+    await page.click(".note summary")
+    await shown(page, ".note p", told)
     assert await page.locator("#break").is_hidden()
-    assert await page.locator("#mute").is_hidden()
-    assert call.microphone == b""
+    assert await page.locator("#mute").is_visible()
 
 
 async def test_a_folder_without_agents_says_how_to_begin(
@@ -312,6 +313,7 @@ async def test_nothing_is_taken_for_html(open_page: Open, studio: StandInStudio)
     )
     await call.tell("left", name=HTML, reason=HTML)
     await call.tell("note", text=HTML)
+    await call.tell("note", title=HTML, text=HTML)
     await call.tell("state", who="agent", state="constructor")
     await call.tell("constructor", text=HTML)
     await call.tell("ended", reason=HTML)

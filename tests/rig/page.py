@@ -39,12 +39,16 @@ class Segment:
 
 
 class Page(Caller):
-    """One call from the studio's page; all times are seconds since `call` began."""
+    """One call from the studio's page; all times are seconds since `call` began.
+
+    `played` is the sound of the agent so far, as PCM without the silence between its segments.
+    """
 
     def __init__(self, identity: str = "page") -> None:
         super().__init__(identity)
         self.events: list[tuple[float, dict[str, Any]]] = []
         self.closed: tuple[int | None, str] | None = None
+        self.played = bytearray()
         self._http = aiohttp.ClientSession()
         self._buffer = bytearray()
         self._segment = Segment(1)
@@ -88,6 +92,11 @@ class Page(Caller):
     async def wait_closed(self, within: float = 10.0) -> tuple[int | None, str]:
         """Return the code and the reason with which the studio has closed."""
         return await self._wait(lambda: self.closed, within, "the end")
+
+    async def wait_played(self, seconds: float, within: float = 10.0) -> None:
+        """Wait until so much sound of the agent was played."""
+        size = 2 * sound.RATE * seconds
+        await self._wait(lambda: len(self.played) >= size or None, within, f"{seconds} s of sound")
 
     async def tell(self, type_: str, **fields: Any) -> None:
         """Send an event."""
@@ -168,6 +177,7 @@ class Page(Caller):
                 pcm = bytes(self._buffer[:FRAME])
                 del self._buffer[:FRAME]
                 self._segment.played += len(pcm)
+                self.played += pcm
                 yield Heard(rtc.AudioFrame(pcm.ljust(FRAME, b"\0"), sound.RATE, 1, FRAME // 2))
                 await self._answer_if_played()
             due += FRAME_SECONDS

@@ -13,7 +13,7 @@ from livekit.agents.utils import http_context
 
 from runner import logs
 from runner.definition.spec import AgentSpec
-from runner.host.studio.line import PageLine, RehearsalLine
+from runner.host.studio.line import PageLine
 from runner.host.studio.spectator import Spectator
 from runner.host.studio.wire import STOPPED, Message, ProtocolError, Wire
 from runner.voice import rehearsal
@@ -44,7 +44,7 @@ async def hold(
         spectator = Spectator(wire)
         # The one place where a call is chosen to be rehearsed.
         rehearses = bool(rehearsal.missing_keys(spec))
-        line = (RehearsalLine if rehearses else PageLine)(wire, spectator, fields)
+        line = PageLine(wire, spectator, fields)
         wire.tell("started", call=line.id, agent=spec.id, revision=spec.digest, rehearsal=rehearses)
         played = rehearsal.rehearsed(spec) if rehearses else spec
         try:

@@ -5,16 +5,16 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from functools import cached_property
 
 from livekit.agents import Agent, AgentSession
 from livekit.agents.voice.room_io import TextInputEvent, TextInputOptions
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from runner.definition.prompt import CallerNames
-from runner.host.studio.sound import Captions, Loudspeaker, Microphone, Prompter
+from runner.host.studio.sound import Captions, Loudspeaker, Microphone
 from runner.host.studio.spectator import Spectator
 from runner.host.studio.wire import Wire
+from runner.voice.rehearsal.model import RehearsalModel
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class PageLine:
         self._session = session
         self._spectator.attach(session)
         self._connect(session)
+        if isinstance(agent.llm, RehearsalModel):
+            agent.llm.on("told", self._spectator.told)
         await session.start(agent, record=False)
 
     async def caller(self) -> CallerNames | None:
@@ -129,26 +131,3 @@ class PageLine:
             if reading is not None:
                 await reading
             self._spectator.asked(began)
-
-
-class RehearsalLine(PageLine):
-    """A line without sound: the page itself speaks what is said, if it can."""
-
-    def type(self, text: str) -> None:
-        """Let the agent read `text`, and be silent about what came before."""
-        self._prompter.hush()
-        super().type(text)
-
-    async def _read(self, text: str) -> None:
-        await self._begun.wait()
-        # What it says takes no time, and the greeting is to be read in full.
-        if self._session is not None and self._session.current_speech is not None:
-            await self._session.current_speech.wait_for_playout()
-        await super()._read(text)
-
-    def _connect(self, session: AgentSession[None]) -> None:
-        session.output.transcription = self._prompter
-
-    @cached_property
-    def _prompter(self) -> Prompter:
-        return Prompter(self._wire)

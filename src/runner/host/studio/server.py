@@ -23,6 +23,7 @@ from runner.host.studio import files, shown
 from runner.host.studio.feed import Feed
 from runner.host.studio.gate import Gate
 from runner.host.studio.wire import STOPPED, Wire
+from runner.voice.rehearsal import missing_keys
 
 _log = logging.getLogger(__name__)
 
@@ -87,13 +88,16 @@ class Studio:
         await web.SockSite(runner, listening).start()
         address = _address(self._host, port)
         _log.info("studio ready", extra={"url": address})
-        self._warming = asyncio.create_task(_warm())
+        self._warming = asyncio.create_task(_warm(rehearses=self._rehearses()))
         try:
             yield f"{address}?token={self._gate.token}" if self._gate.token else address
         finally:
             self._stopped.set()
             self._warming.cancel()
             await runner.cleanup()
+
+    def _rehearses(self) -> bool:
+        return any(map(missing_keys, self._agents.serving.catalog.specs.values()))
 
     def _app(self, port: int) -> web.Application:
         app = web.Application()
@@ -159,13 +163,17 @@ class Studio:
         return None if spec is None else spec.digest
 
 
-async def _warm() -> None:
+async def _warm(*, rehearses: bool) -> None:
     """Import what calls need, without holding up the page for long."""
     for name in _HEAVY:
         await asyncio.to_thread(import_module, name)
     # LiveKit registers its plugins in the main thread alone.
     import_module("runner.voice.call")
     await asyncio.to_thread(import_module, "runner.voice.warm")
+    if rehearses:
+        from runner.voice.rehearsal import ready
+
+        await asyncio.to_thread(ready.make)
 
 
 def _listening(host: str, ports: Sequence[int]) -> socket.socket:

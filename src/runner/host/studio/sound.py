@@ -183,26 +183,6 @@ class Captions(TextOutput):
         )
 
 
-class Prompter(Captions):
-    """What the page is to speak by itself, sentence by sentence, where nothing else has a voice."""
-
-    def __init__(self, wire: Wire) -> None:
-        super().__init__(wire, lambda: False)
-        self._said = 0
-
-    def flush(self) -> None:
-        """Let the sentence be spoken."""
-        if self._text:
-            self._said += 1
-            self._wire.tell("say", segment=self._said, text=self._text)
-        super().flush()
-
-    def hush(self) -> None:
-        """Let the page be silent at once."""
-        if self._said:
-            self._wire.tell("clear", segment=self._said)
-
-
 def _between(seconds: float, pushed: float) -> float:
     # Not a number is not equal to itself.
     return min(max(seconds, 0.0), pushed) if seconds == seconds else 0.0

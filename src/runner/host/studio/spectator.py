@@ -48,6 +48,10 @@ class Spectator(Observer):
         """Note that a typed text was read, as of `time.time()`: its caller waits since then."""
         self._quiet_since = since
 
+    def told(self, text: str) -> None:
+        """Show what a model would have been told."""
+        self._wire.tell("note", title="What a model would have been told", text=text)
+
     def entered(self, backend: Backend) -> None:
         """Show the backend that has the call now."""
         self._wire.tell("backend", name=backend.name, kind=backend.kind, gap=None)

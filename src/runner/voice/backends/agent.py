@@ -6,10 +6,10 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from livekit import rtc
-from livekit.agents import Agent, ModelSettings
+from livekit.agents import Agent, ModelSettings, TurnHandlingOptions
 from livekit.agents.voice.io import TimedString
 
-from runner.definition.spec import Backend, Greeting
+from runner.definition.spec import Backend, Greeting, TurnTaking
 from runner.voice.line import Line
 from runner.voice.words import Words
 
@@ -34,6 +34,16 @@ _INSTRUCTIONS = {
         f"from where it stopped, without repeating what you have said. {_NO_GREETING}"
     ),
 }
+
+
+def turns_by_vad(turns: TurnTaking) -> TurnHandlingOptions:
+    """Let LiveKit's bundled VAD say when the caller is done: for agents of a pipeline."""
+    # On the agent: on the session they would silence a realtime model's own. LiveKit's turn
+    # detector would wait the whole `max_endpointing_delay` when it errs.
+    return {
+        "turn_detection": "vad",
+        "interruption": {"enabled": turns.allow_interruptions, "mode": "vad"},
+    }
 
 
 class BackendAgent(Agent):

@@ -5,7 +5,7 @@ from livekit.plugins import openai
 
 from runner.definition.kinds import llm_takes_temperature, llm_temperature
 from runner.definition.spec import AgentSpec, Part, PipelineBackend
-from runner.voice.backends.agent import BackendAgent
+from runner.voice.backends.agent import BackendAgent, turns_by_vad
 from runner.voice.backends.clients import client
 from runner.voice.backends.speech import text_to_speech
 
@@ -30,15 +30,7 @@ class PipelineAgent(BackendAgent):
             stt=_speech_to_text(backend.stt, spec.language),
             llm=llm,
             tts=tts,
-            # On the agent: on the session they would silence a realtime model's own. LiveKit's
-            # turn detector would wait the whole `max_endpointing_delay` when it errs.
-            turn_handling={
-                "turn_detection": "vad",
-                "interruption": {
-                    "enabled": spec.turn_taking.allow_interruptions,
-                    "mode": "vad",
-                },
-            },
+            turn_handling=turns_by_vad(spec.turn_taking),
         )
         self._prewarmed = (llm, tts)
 

@@ -1,20 +1,21 @@
-"""The rehearsal as a backend: it writes, and whoever shows it may speak it."""
+"""The rehearsal as a backend: a pipeline of which no part needs a key or a network."""
 
 from runner.definition.spec import AgentSpec, RehearsalBackend
-from runner.voice.backends.agent import BackendAgent
+from runner.voice.backends.agent import BackendAgent, turns_by_vad
+from runner.voice.rehearsal.ears import ears
 from runner.voice.rehearsal.model import RehearsalModel
+from runner.voice.rehearsal.voice import Voice
 
 
 class RehearsalAgent(BackendAgent):
-    """An agent without a voice and without ears."""
+    """The agent with a stand-in for each of the three models."""
 
     def __init__(self, backend: RehearsalBackend, spec: AgentSpec) -> None:
         super().__init__(
             backend,
             {},
-            stt=None,
+            stt=ears(spec.tools),
             llm=RehearsalModel(spec.tools),
-            vad=None,
-            tts=None,
-            turn_handling={"turn_detection": None},
+            tts=Voice(),
+            turn_handling=turns_by_vad(spec.turn_taking),
         )

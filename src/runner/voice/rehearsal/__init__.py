@@ -1,4 +1,4 @@
-"""What answers where no key is there: no model, but the agent's own greeting and tools.
+"""What answers where no key is there: a voice, ears and the agent's own tools, and no model.
 
 It always says what it is, and no call on LiveKit ever gets it.
 """

@@ -10,7 +10,8 @@ from runner.definition.spec import ToolStub
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _SPOKEN = {"true": ("yes", "true"), "false": ("no", "false", "not", "without")}
-_IDLE = frozenset({
+#: Words that say nothing of what is wanted.
+IDLE = frozenset({
     "a", "an", "and", "are", "at", "can", "do", "for", "from", "get", "have", "i", "in", "is", "it",
     "look", "me", "my", "of", "on", "or", "please", "tell", "that", "the", "there", "this", "to",
     "up", "use", "want", "what", "when", "where", "which", "will", "with", "would", "you", "your",
@@ -96,4 +97,4 @@ def _words(text: str) -> set[str]:
 
 def _stems(text: str) -> set[str]:
     """Return the words that say something, without a plural's or a verb's ending."""
-    return {re.sub(r"(?:ing|ed|s)$", "", word) for word in _words(text) - _IDLE}
+    return {re.sub(r"(?:ing|ed|s)$", "", word) for word in _words(text) - IDLE}

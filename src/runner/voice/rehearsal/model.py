@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from livekit.agents import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, APIConnectOptions, NotGivenOr
 from livekit.agents.llm import (
@@ -20,13 +20,22 @@ from livekit.agents.llm import (
 )
 
 from runner.definition.spec import ToolStub
+from runner.voice.rehearsal.ears import UNCLEAR
 from runner.voice.rehearsal.grammar import Wish, wish
+from runner.voice.rehearsal.told import told
 
 WHAT_IT_IS = "This is a rehearsal: no model runs."
 
 
-class RehearsalModel(LLM[Any]):
-    """Answers one call of an agent with `stubs`; it keeps what it still has to ask for."""
+#: What it says to words that its ears have not made out.
+NOT_MADE_OUT = "I could not make that out. Please say it again, or type it."
+
+
+class RehearsalModel(LLM[Literal["told"]]):
+    """Answers one call of an agent with `stubs`; it keeps what it still has to ask for.
+
+    It emits `told`, with the text, whenever a model would have been asked.
+    """
 
     def __init__(self, stubs: Sequence[ToolStub]) -> None:
         super().__init__()
@@ -49,6 +58,7 @@ class RehearsalModel(LLM[Any]):
         extra_kwargs: NotGivenOr[dict[str, Any]] = NOT_GIVEN,
     ) -> LLMStream:
         """Answer what was said last."""
+        self.emit("told", told(chat_ctx, self._stubs))
         delta = self._delta(chat_ctx)
         return _Stream(self, delta, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
 
@@ -62,6 +72,8 @@ class RehearsalModel(LLM[Any]):
         return _words(f'{WHAT_IT_IS} A model would now be told: "{told}"')
 
     def _reply(self, text: str) -> ChoiceDelta:
+        if text == UNCLEAR:
+            return _words(NOT_MADE_OUT)
         wanted = wish(text, self._stubs, self._pending)
         self._pending = wanted if wanted and wanted.missing else None
         if wanted is None:

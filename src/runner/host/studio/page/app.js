@@ -58,7 +58,7 @@ function begin(speaking) {
   if (agent === undefined || agent.state === "broken" || page.call !== null) return;
   page.call = newCall(agent);
   transcript.open(agent.name || agent.id);
-  page.call.line.begin(speaking && !agent.rehearsal); // a rehearsal does not hear
+  page.call.line.begin(speaking);
   const { call } = page;
   drawCall(() => (page.call === call ? call.line.levels() : null));
   show();

@@ -89,7 +89,6 @@ export class Call {
 
   #take(message) {
     if (COMMANDS.has(message.type)) this.#sound.command(message);
-    else if (message.type === "say") this.#sound.say(message);
     else if (message.type === "ended") this.#finish(message.reason);
     else this.#tell(message);
     if (message.type === "started") this.#sendWaiting();

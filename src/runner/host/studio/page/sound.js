@@ -1,7 +1,5 @@
 /** A call's sound: the speaker and the microphone, each an AudioWorklet at 24 kHz. */
 
-import { canSpeak, hush, speak } from "./speech.js";
-
 const RATE = 24000;
 const WANTED = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
 const REFUSALS = {
@@ -62,15 +60,7 @@ export class Sound {
 
   /** Carry out a "flush", "clear", "pause" or "resume". */
   command({ type, segment }) {
-    if (type === "clear") hush();
     this.#speaker.port.postMessage({ type, segment });
-  }
-
-  /** Speak by the browser's own voice; without one it counts as played at once. */
-  say({ segment, text }) {
-    const ended = (seconds, interrupted) => this.#played(segment, seconds, interrupted);
-    if (canSpeak()) speak(text, ended);
-    else ended(0, false);
   }
 
   /** Return how loud the agent and the caller are now, each from 0 to 1. */
@@ -81,7 +71,6 @@ export class Sound {
   /** Give everything back, at once. */
   close() {
     this.#played = () => {};
-    hush();
     if (this.#stream !== null) stop(this.#stream);
     this.#capture?.close();
     this.#context.close();

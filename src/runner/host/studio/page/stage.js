@@ -50,17 +50,11 @@ export function showStage({ call, agent, connected }) {
   byId("send").disabled = byId("text").disabled;
   if (call !== null) showCall(call);
   byId("edited").hidden = !call?.edited;
-  if (byId("controls").contains(focused) && isGone(focused)) next(call).focus();
+  if (byId("controls").contains(focused) && isGone(focused)) byId(call === null ? "talk" : "mute").focus();
 }
 
 function isGone(element) {
   return element.disabled || element.closest("[hidden]") !== null;
-}
-
-/** Return what is to have the focus after a control that has gone. */
-function next(call) {
-  if (call === null) return byId("talk");
-  return byId(call.rehearsal ? "text" : "mute");
 }
 
 /** Show for how long the call lasts. */
@@ -72,7 +66,6 @@ function showCall(call) {
   const { microphone } = call.line;
   say(byId("mutelabel"), MICROPHONE[microphone]);
   byId("mute").dataset.state = microphone;
-  byId("mute").hidden = call.rehearsal;
   byId("break").hidden = call.rehearsal || call.backend === "";
   byId("break").disabled = call.breaking;
   say(byId("breaklabel"), call.failedOver ? "Break the fallback" : "Break the primary");

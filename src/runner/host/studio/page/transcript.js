@@ -55,7 +55,7 @@ export class Transcript {
 
   started({ revision, rehearsal }) {
     if (revision) this.#section.querySelector(".when").prepend(`${revision} · `);
-    if (rehearsal) this.#event("A rehearsal: there is no model, and nobody hears you. Type to it.");
+    if (rehearsal) this.#event("A rehearsal: there is no model. It speaks English, and hears what its tools are asked for by. Or type.");
   }
 
   words({ id, who, text, final, interrupted }) {
@@ -106,8 +106,11 @@ export class Transcript {
     if (gap != null) this.#announce(failover.line.textContent);
   }
 
-  note({ text }) {
-    this.#line("note", "Note", make("p", {}, long(text, LONG)));
+  note({ title, text }) {
+    const shown = title === undefined
+      ? make("p", {}, long(text, LONG))
+      : make("details", {}, make("summary", {}, title), make("p", {}, text));
+    this.#line("note", "Note", shown);
   }
 
   microphone({ why }) {
