@@ -113,8 +113,8 @@ async def _group(bench: Bench, rounds: int, group: list[Case]) -> list[Row]:
             turns += [(OURS, ALONE)] if place % EACH == 0 else []
             await _in_turn(bench, [*turns, (OURS, case)], heard)
     missed = [case for case, row in zip(group, _rows(heard, group), strict=True) if not row["met"]]
-    for case in AGAIN * missed:
-        await _in_turn(bench, [(OURS, ALONE), (OURS, case)], heard)
+    for _ in range(AGAIN if missed else 0):
+        await _in_turn(bench, [(OURS, ALONE), *((OURS, case) for case in missed)], heard)
     own = _own_times(heard[OURS, ALONE])
     return [*_own_rows("the fallback alone, beside the faults below", own), *_rows(heard, group)]
 
