@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     Dial = Callable[..., Awaitable[Caller]]
 
 AGENTS = Path(__file__).with_name("failing")
-ENVIRONMENT = {"LIVEKIT_AGENTS_LOOP_BLOCK_WARN_MS": "50"}
+LIMIT = 0.05
+ENVIRONMENT = {"LIVEKIT_AGENTS_LOOP_BLOCK_WARN_MS": f"{LIMIT * 1000:.0f}"}
 TRIES = 3
 PLAYED = (
     "realtime start 401",
@@ -43,6 +45,12 @@ async def over(host: Host, one: Caller) -> list[dict[str, Any]]:
     return [line for line in told if line.get("room") == one.room.name]
 
 
+def places(told: list[dict[str, Any]]) -> set[str]:
+    """Return the files and functions in which the loop was held up, as far as that was seen."""
+    found = [re.search(r'at "(.+)", line \d+, in (\w+)', line["message"]) for line in told]
+    return {" ".join(place.groups()) if place else "unseen" for place in found}
+
+
 async def switched(
     dial: Dial, host: Host, service: OpenAIService, row: Row
 ) -> list[dict[str, Any]]:
@@ -61,13 +69,18 @@ async def switched(
 async def test_no_change_of_backend_holds_up_the_event_loop(
     dial: Dial, host: Host, openai_service: OpenAIService, row: Row
 ) -> None:
-    """A busy machine holds up a call now and then; what the change itself does, it does always."""
-    told = []
+    """A busy machine holds up a call somewhere; what the change itself does, at the same place.
+
+    The processor's time is nobody else's.
+    """
+    common: set[str] | None = None
     for _ in range(TRIES):
         told = await switched(dial, host, openai_service, row)
-        if not told:
+        assert [line for line in told if line["cpu_time"] > LIMIT] == []
+        common = places(told) & (places(told) if common is None else common)
+        if not common:
             return
-    pytest.fail(f"each of {TRIES} calls was held up: {told}")
+    pytest.fail(f"each of {TRIES} calls was held up in {common}")
 
 
 async def test_the_monitor_would_tell(
@@ -79,4 +92,4 @@ async def test_the_monitor_would_tell(
     one = await dial("busy")
     await asked(one)
     await one.wait_caption("Counted.")
-    assert await over(host, one)
+    assert [line for line in await over(host, one) if line["cpu_time"] > LIMIT]
