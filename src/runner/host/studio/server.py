@@ -129,9 +129,9 @@ class Studio:
             await wire.refuse(f"no agent {agent!r} can be called")
         elif self._warming is not None:
             await asyncio.shield(self._warming)
-            with self._counted(spec):
-                from runner.host.studio import call
+            from runner.host.studio import call
 
+            with self._counted(spec):
                 await call.hold(wire, spec, lambda: self._revision(agent), self._stopped)
         return wire.response
 
