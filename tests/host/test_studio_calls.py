@@ -46,7 +46,8 @@ def studio(
     home = tmp_path_factory.mktemp("studio")
     agents = home / "agents"
     agents.mkdir()
-    for file in (*AGENTS.glob("*.yaml"), FAILING / "spoken.yaml"):
+    others = (FAILING / name for name in ("spoken.yaml", "uninterruptible.yaml"))
+    for file in (*AGENTS.glob("*.yaml"), *others):
         (agents / file.name).write_text(file.read_text())
     (agents / "moved.yaml").write_text(MOVED)
     environment = running_openai_service.environment
@@ -199,6 +200,19 @@ async def test_text_that_is_typed_over_the_agent_is_waited_for_as_well(
     await page.wait_words("A lot.")
     (latency,) = page.of("latency")
     assert 0.1 < latency["seconds"] < 3
+
+
+async def test_text_that_must_not_interrupt_waits(
+    dial: Dial, openai_service: OpenAIService
+) -> None:
+    """Where nobody may interrupt the agent, a typed line is answered after what it says."""
+    openai_service.realtime.script = {"": Tone(LONG, 3.0), "do for me": Tone("A lot.")}
+    page = await dial("uninterruptible")
+    await page.wait_heard(REALTIME)
+    await page.type(QUESTION)
+    await page.wait_words("A lot.")
+    said = page.of("words", who="agent", final=True)
+    assert [(one["text"], one["interrupted"]) for one in said] == [(LONG, False), ("A lot.", False)]
 
 
 async def test_text_that_is_typed_too_early_waits(dial: Dial) -> None:

@@ -62,6 +62,7 @@ async def hold(
             line.close(_BROKE)
             await wire.end(_BROKE)
         finally:
+            # Only a call that was cancelled is not over yet.
             line.close(STOPPED)
             await line.finish()
 

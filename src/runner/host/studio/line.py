@@ -125,9 +125,14 @@ class PageLine:
 
     async def _read(self, text: str) -> None:
         await self._begun.wait()
-        if self._session is not None and not self._over.done():
-            began = time.time()
-            reading = TextInputOptions().text_input_cb(self._session, TextInputEvent(text=text))
-            if reading is not None:
-                await reading
-            self._spectator.asked(began)
+        if self._session is None or self._over.done():
+            return
+        # LiveKit refuses a text that would interrupt what must not be.
+        speech = self._session.current_speech
+        if speech is not None and not speech.allow_interruptions:
+            await speech.wait_for_playout()
+        began = time.time()
+        reading = TextInputOptions().text_input_cb(self._session, TextInputEvent(text=text))
+        if reading is not None:
+            await reading
+        self._spectator.asked(began)
