@@ -164,7 +164,8 @@ async def test_what_a_model_would_have_been_told_is_shown(dial: Dial, studio: Ho
     page = await dial("front-desk")
     await page.type("check availability on monday")
     await page.wait_words(ANSWER, within=30)
-    (asked, answered) = page.of("note")
+    # The greeting is one for a model to make up, too.
+    asked, answered = page.of("note")[-2:]
     assert asked["title"] == "What a model would have been told"
     assert asked["text"].startswith(
         "Instructions\nYou answer the phone for Harbour Dental. You talk"
@@ -182,7 +183,10 @@ async def test_two_pages_rehearse_at_once(dial: Dial) -> None:
     """Each has its own agent's answer, though one pair of ears hears both."""
     pages = [await dial("front-desk"), await dial("talker")]
     await pages[1].wait_played(3.3, within=30)
-    await asyncio.gather(*(one.say("check availability on tuesday") for one in pages))
+    await asyncio.gather(
+        pages[0].say("check availability on tuesday"),
+        pages[1].say("could you check availability please"),
+    )
     await pages[0].wait_event("tool", status="done", arguments={"day": "tuesday"})
     await pages[1].wait_event("tool", status="done", arguments={})
 

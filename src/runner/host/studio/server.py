@@ -5,6 +5,7 @@ It serves before anything of LiveKit is imported, which takes seconds and is don
 
 import asyncio
 import errno
+import gc
 import logging
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -174,6 +175,9 @@ async def _warm(*, rehearses: bool) -> None:
         from runner.voice.rehearsal import ready
 
         await asyncio.to_thread(ready.make)
+    # Now and then Python looks through all that is imported, for 0.2 s: not while somebody calls.
+    gc.collect()
+    gc.freeze()
 
 
 def _listening(host: str, ports: Sequence[int]) -> socket.socket:
