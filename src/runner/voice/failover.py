@@ -159,6 +159,8 @@ class Failover:
         await agent.update_chat_ctx(history, exclude_invalid_function_calls=False)
         agent.opening = self._handover.opening(history, cut_off=failure.cut_off)
         agent.owes_answer = unanswered(history)
+        # Later it may be the end of words that are heard again.
+        quiet = None if self._session.user_state == "speaking" else self._handover.quiet_since
         watch = self._follow(agent)
         self._session.update_agent(agent)
         # An error in there is only logged by LiveKit.
@@ -171,7 +173,7 @@ class Failover:
             watch.expect()
         elif agent.opening is Opening.LISTEN:
             return True
-        self._go(self._report_gap(agent.backend, watch))
+        self._go(self._report_gap(agent.backend, watch, quiet))
         return True
 
     def _prepare(self, watch: Watch) -> None:
@@ -194,10 +196,12 @@ class Failover:
         for observer in self._observers:
             observer.entered(backend)
 
-    async def _report_gap(self, backend: Backend, watch: Watch) -> None:
+    async def _report_gap(self, backend: Backend, watch: Watch, quiet: float | None) -> None:
+        """Tell how long the caller waits, who is `quiet` since then; None: not yet."""
         heard = await watch.first_sound()
         before = self._handover
-        gap = round(heard - max(before.heard_until, before.quiet_since, self._met), 3)
+        quiet = before.quiet_since if quiet is None else quiet
+        gap = round(heard - max(before.heard_until, quiet, self._met), 3)
         _log.info("backend is heard", extra={"backend": backend.name, "seconds": gap})
         for observer in self._observers:
             observer.heard(backend, gap)
