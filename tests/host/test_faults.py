@@ -44,6 +44,12 @@ if TYPE_CHECKING:
 
 AGENTS = Path(__file__).with_name("failing")
 SPOKEN = 5.0  # seconds that a realtime model takes for the long answer
+#: Moments of failures that leave nobody waiting.
+UNNOTICED = ("after-answer", "idle")
+#: Seconds by which a host may know later than the caller that the caller is there, or silent.
+LATER = 0.8
+#: Seconds of silence at the end of what the caller is made to say, and a margin.
+PAUSE = 0.3 + 0.15
 #: The second one takes longer than the agents' `first_audio_timeout`.
 CALLS = {
     "tool": Call("check_availability", {"day": "monday"}, first="One moment."),
@@ -182,7 +188,7 @@ async def test_a_call_outlives_its_backend(
     if row.moment != "start":
         assert times_greeted(openai_service) == 1
         assert sum(text in GREETINGS for _, _, text in one.captions) == 1
-    check(await record_of(host, one.room.name, heard_of_the_last), row)
+    check(await record_of(host, one.room.name, heard_of_the_last), row, gap)
 
 
 def left_for(host: Host, one: Caller) -> set[str]:
@@ -197,10 +203,17 @@ def heard_of_the_last(record: CallRecord) -> bool:
     return len(record.backends) > 1 and record.backends[-1].left is None
 
 
-def check(record: CallRecord, row: Row) -> None:
-    """The record has the reason, who took over, and each tool once."""
+def check(record: CallRecord, row: Row, gap: float) -> None:
+    """The record has the reason, who took over, each tool once, and the gap as it was heard."""
     *left, last = record.backends
     assert {stay.reason for stay in left} == {row.reason}
     assert (last.kind == "openai-pipeline") == (row.heard == "pipeline")
     assert last.reason is None
     assert [run.outcome for run in record.tools] == ["done"] * (row.moment in CALLS)
+    if row.moment in UNNOTICED or left[0].entered is None:
+        assert last.gap is None
+    else:
+        assert last.gap is not None
+        assert last.gap < gap + PAUSE
+        # When words ended that only the next backend has heard, that one alone could tell.
+        assert row.moment == "speaking" or last.gap > gap - LATER
