@@ -394,7 +394,7 @@ def test_a_key_with_a_space_is_not_sent(
             "http://nowhere.invalid/v1",
             "there is no host of this name; check the network and base_url",
         ),
-        ("http://127.0.0.1:999999/v1", "this is no address; correct base_url"),
+        ("http://127.0.0.1:99999/v1", "this is no address; correct base_url"),
     ],
 )
 def test_a_wrong_address_is_said(
@@ -547,15 +547,18 @@ async def indiscreet(online: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 
 async def test_no_secret_is_printed(
-    online: Path, indiscreet: str, capsys: pytest.CaptureFixture[str]
+    online: Path,
+    indiscreet: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Neither what a server repeats nor what an address holds brings a secret into the output."""
-    with_password = f"http://user:hidden@{indiscreet}?also=hidden"
-    write(online, desk=AGENT)
-    write(
-        online,
-        night=AGENT + f"backends: [{{kind: openai-realtime, base_url: '{with_password}'}}]\n",
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://user:hidden@{indiscreet}?also=hidden")
+    entries = (
+        f"{{kind: {kind}, base_url: 'http://{indiscreet}'}}"
+        for kind in ("openai-realtime", "openai-pipeline")
     )
+    write(online, desk=AGENT + f"backends: [{', '.join(entries)}]\n", night=REALTIME)
     code = await visit(Path("agents"))
     found = Visit(code, capsys.readouterr().out)
     assert found.lines("it refused (400)", 'saying "bad [31m Bearer *** and ***"')
