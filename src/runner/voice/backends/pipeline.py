@@ -1,7 +1,11 @@
 """Speech to text, a language model and text to speech, by OpenAI or a server like it."""
 
+import asyncio
+from contextlib import suppress
+
 from livekit.agents import NOT_GIVEN
 from livekit.plugins import openai
+from openai import AsyncClient, OpenAIError
 
 from runner.definition.kinds import llm_takes_temperature, llm_temperature
 from runner.definition.spec import AgentSpec, Part, PipelineBackend
@@ -18,8 +22,6 @@ class PipelineAgent(BackendAgent):
     """
 
     def __init__(self, backend: PipelineBackend, spec: AgentSpec) -> None:
-        llm = _language_model(backend.llm, backend.temperature)
-        tts = text_to_speech(backend.tts, backend.voice)
         super().__init__(
             backend,
             {
@@ -28,16 +30,22 @@ class PipelineAgent(BackendAgent):
                 "temperature_sent": llm_takes_temperature(backend.llm.model),
             },
             stt=_speech_to_text(backend.stt, spec.language),
-            llm=llm,
-            tts=tts,
+            llm=_language_model(backend.llm, backend.temperature),
+            tts=text_to_speech(backend.tts, backend.voice),
             turn_handling=turns_by_vad(spec.turn_taking),
         )
-        self._prewarmed = (llm, tts)
+        self._parts = (backend.stt, backend.llm, backend.tts)
 
     async def connect(self) -> None:
-        """Open connections for the model and the voice, who are asked at the same time."""
-        for part in self._prewarmed:
-            part.prewarm()
+        """Open a connection for each of the three, who may be asked at the same time."""
+        clients = (client(part.base_url, part.api_key_env) for part in self._parts)
+        await asyncio.gather(*map(_open_connection, clients))
+
+
+async def _open_connection(to: AsyncClient) -> None:
+    # As LiveKit's own TTS does; what is answered does not matter.
+    with suppress(OpenAIError):
+        await to.get("/", cast_to=str)
 
 
 def _speech_to_text(part: Part, language: str | None) -> openai.STT:
