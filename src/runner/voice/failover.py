@@ -79,6 +79,8 @@ class Failover:
         session.on("close", self._on_close)
         await agent.brief(words, line)
         watch = self._follow(agent)
+        # In one go with what was built until here, its start would hold up the loop for 50 ms.
+        await asyncio.sleep(0)
         await line.start(session, agent)
         self._handover.started()
         self._prepare(watch)
