@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 #: Milliseconds: how often the events are asked for, and how long a burst of them may last until
 #: it is told all the same. An event is told after one to two steps without another.
-_STEP, _DEBOUNCE = 10, 30
+_STEP, _DEBOUNCE = 5, 30
 
 
 class Watch:
