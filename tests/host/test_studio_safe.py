@@ -35,10 +35,10 @@ KEY, PART_KEY, SECRET, PASSWORD = SECRETS = (
 KEYED = """\
 prompt: You answer the phone.
 backends:
-  - {{kind: openai-realtime, first_audio_timeout: 2.0}}
+  - {{kind: openai-realtime, first_audio_timeout: 2.0, base_url: "{base_url}"}}
   - kind: openai-pipeline
-    stt: {{model: own, base_url: "{own}", api_key_env: PART_KEY}}
-    llm: {{model: own, base_url: "{own}", api_key_env: PART_KEY}}
+    stt: {{model: own, api_key_env: PART_KEY}}
+    llm: {{model: own, api_key_env: PART_KEY}}
 tools:
   - {{name: look_up, description: Look something up., returns: Nothing.}}
 """
@@ -89,9 +89,9 @@ async def test_keys_never_reach_the_page(
     openai_service.realtime.script = {"": Tone("Welcome."), "do for": Call("look_up", {})}
     folder = tmp_path / "agents"
     folder.mkdir()
-    own = openai_service.base_url.replace("//", f"//user:{PASSWORD}@")
-    (folder / "keyed.yaml").write_text(KEYED.format(own=own))
-    environment = openai_service.environment | {
+    (folder / "keyed.yaml").write_text(KEYED.format(base_url=openai_service.base_url))
+    environment = {
+        "OPENAI_BASE_URL": openai_service.base_url.replace("//", f"//user:{PASSWORD}@"),
         "OPENAI_API_KEY": KEY, "PART_KEY": PART_KEY, "LIVEKIT_API_SECRET": SECRET,
     }  # fmt: skip
     host = hosts(a_studio(folder, environment=environment, home=tmp_path / "home"))
