@@ -21,10 +21,14 @@ async def test_what_cannot_be_built_is_told_and_passed_over(
 ) -> None:
     """A key that is not set and an environment whose address is none cost a backend each."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:port/v1")
     monkeypatch.delenv("OTHER_KEY", raising=False)
     spec = a_spec("front-desk")
     (primary,) = spec.backends
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    before = Lineup(spec, lambda *_: None).take()
+    assert before is not None
+    assert before.backend is primary
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:port/v1")
     keyless = replace(primary, name="keyless", api_key_env="OTHER_KEY")
     local = replace(primary, name="local", base_url="http://localhost:8000/v1")
     told: list[tuple[str, str]] = []

@@ -24,6 +24,7 @@ from pydantic import BaseModel
 
 import runner.voice.call  # noqa: F401
 from runner.definition.sandbox import Sandbox
+from runner.definition.spec import Part
 from runner.voice.backends.clients import client
 
 _EXCHANGED = ("openai.types.realtime", "openai.types.chat", "livekit.agents.")
@@ -53,7 +54,7 @@ local_inference.init_vad()
 # The back end for asyncio is loaded, too.
 anyio.run(_open_http_session)
 # The first one takes longest.
-client("http://127.0.0.1", None)
+client(Part(model="", base_url="http://127.0.0.1", api_key_env=None))
 # Reads the patterns by which captions keep pace with the voice.
 basic.hyphenate_word("appointment")
 # Compiles what Jinja reads templates with.

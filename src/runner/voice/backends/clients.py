@@ -7,6 +7,9 @@ from functools import cache
 import httpx2
 import openai
 
+from runner.catalog.backends import address
+from runner.definition.spec import Part
+
 # As LiveKit's own clients: a turn of a conversation takes longer than the 5 s of httpx2.
 _KEPT = httpx2.Limits(max_connections=50, max_keepalive_connections=50, keepalive_expiry=120.0)
 # Made before the call: it would hold up the event loop for 40 ms a client.
@@ -35,17 +38,21 @@ def api_key(variable: str | None) -> str:
     return key
 
 
-@cache
-def client(base_url: str | None, key_variable: str | None) -> openai.AsyncClient:
-    """Return the one client, with its open connections, for a server and a key.
+def client(part: Part) -> openai.AsyncClient:
+    """Return the one client, with its open connections, for the server and the key of `part`.
 
     Raises:
         MissingKeyError: the key is not there.
-        ValueError: the `base_url` is no address.
+        ValueError: its `base_url`, or the environment's, is no address.
     """
+    return _client(address(part, os.environ), api_key(part.api_key_env))
+
+
+@cache
+def _client(base_url: str, key: str) -> openai.AsyncClient:
     try:
         return openai.AsyncClient(
-            api_key=api_key(key_variable),
+            api_key=key,
             base_url=base_url,
             # LiveKit tries again itself.
             max_retries=0,

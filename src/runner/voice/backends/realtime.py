@@ -16,7 +16,7 @@ from runner.definition.spec import AgentSpec, RealtimeBackend
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.backends.clients import api_key
 from runner.voice.backends.guard import guarded
-from runner.voice.backends.speech import text_to_speech
+from runner.voice.backends.speech import Speech
 
 # Seconds between two pings on a silent connection, at least.
 _SHORTEST = 2.0
@@ -42,7 +42,7 @@ class RealtimeAgent(BackendAgent):
                 "temperature_sent": False,
             },
             llm=guarded(_model(backend, spec, pinging)),
-            tts=text_to_speech(speech_beside(backend), backend.voice),
+            tts=Speech(speech_beside(backend), backend.voice),
             turn_handling=_turn_handling(spec),
         )
         # Otherwise it is LiveKit that ends the caller's turn, after a pause of its own.

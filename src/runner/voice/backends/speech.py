@@ -8,26 +8,29 @@ from runner.definition.spec import Part
 from runner.voice.backends.clients import client
 
 
-def text_to_speech(part: Part, voice: str) -> openai.TTS:
-    """Build the TTS of `part`.
+class Speech(openai.TTS):
+    """The TTS of `part`. It never begins a sentence again of which a part was heard.
+
+    It is `connected` when a connection is open that its first sentence is to find.
 
     Raises:
         MissingKeyError: its key is missing.
         ValueError: its `base_url` is no address.
     """
-    return _Speech(
-        model=part.model,
-        voice=voice,
-        client=client(part.base_url, part.api_key_env),
-    )
 
+    def __init__(self, part: Part, voice: str) -> None:
+        super().__init__(model=part.model, voice=voice, client=client(part))
+        self.connected = False
 
-class _Speech(openai.TTS):
-    """Never begins a sentence again of which a part was heard."""
+    def prewarm(self) -> None:
+        """Open a connection, as LiveKit wishes when an agent takes over, if none is open."""
+        if not self.connected:
+            super().prewarm()
 
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> openai.tts.ChunkedStream:
+        """Speak a sentence."""
         return _Sentence(tts=self, input_text=text, conn_options=conn_options)
 
 
