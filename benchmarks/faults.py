@@ -139,6 +139,7 @@ def _lost() -> Iterator[Case]:
     for moment in (IDLE, SPEAKING):
         yield Case(moment, "dies_idle", unnoticed, Fault("dies_idle", after=0.2))
         yield Case(moment, "black_hole", mute, Fault("black_hole", after=0.2))
+        yield Case(moment, "deaf", mute, Fault("deaf", after=0.2))
     yield Case(IN_TOOL, "dies_after", Bar(ANSWER, extra=0.5, wait=TOOL), Fault("dies_after"))
 
 

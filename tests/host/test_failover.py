@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from rig.ear import LOUD
 from rig.openai_http import HTTPFault
 from rig.openai_realtime import Fault, FaultKind
 from rig.records import record_of
@@ -109,6 +110,24 @@ async def test_a_silent_caller_is_no_failure(dial: Dial, host: Host, agent: str)
     one = await dial(agent)
     await one.wait_heard()
     await one.wait_silence(PATIENCE + 1)
+    assert stayed(host, one)
+
+
+async def test_a_server_that_finds_no_words_in_a_sound_is_no_failure(
+    dial: Dial, host: Host, service: OpenAIService
+) -> None:
+    """It says nothing of a cough; but it answers when it is asked whether it is there."""
+    one = await dial("spoken")
+    await one.wait_heard()
+    await one.wait_silence(0.4)
+    service.realtime.loud = float("inf")
+    before = len(service.realtime.journal.of("session.update"))
+    await one.say("Ahem, ahem!")
+    await service.realtime.journal.wait("session.update", count=before + 1)
+    await one.wait_silence(PATIENCE)
+    service.realtime.loud = LOUD
+    ended = await asked(one)
+    await one.wait_heard(REALTIME, after=ended)
     assert stayed(host, one)
 
 

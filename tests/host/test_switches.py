@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 AGENTS = Path(__file__).with_name("failing")
 PATIENCE = 2.0  # the `first_audio_timeout` of the agents in `failing/`
+PAUSE = 0.3 + 0.15  # seconds of silence at the end of what the caller is made to say, and a margin
 _TOLD = 0.7  # seconds until anybody says that the caller is silent; and what a busy machine adds
 
 
@@ -45,6 +46,27 @@ async def test_words_that_a_dead_connection_swallowed_are_answered(
     assert service.realtime.journal.of("speech_started") == []
     assert conversation(service)[-1] == ("user", QUESTION)
     assert gap_before(one, answer, ended) < PATIENCE + 1.5
+
+
+async def test_words_that_a_deaf_server_took_are_answered(
+    dial: Dial, host: Host, service: OpenAIService
+) -> None:
+    """It answers pings and nothing else; who is next is heard within the agent's patience."""
+    one = await dial("spoken")
+    await one.wait_heard()
+    await one.wait_silence(0.4)
+    service.realtime.fault = Fault("deaf", after=0.0)
+    await service.realtime.journal.wait("broken_off")
+    _, ended = await one.say(QUESTION)
+    answer = await one.wait_heard(PIPELINE, after=ended)
+    heard = gap_before(one, answer, ended)
+    assert heard < PATIENCE + 1.0
+    assert service.realtime.journal.of("speech_started") == []
+    assert conversation(service)[-1] == ("user", QUESTION)
+    await one.leave()
+    first, second = (await ended_record(host, one.room.name))["backends"]
+    assert first["reason"] == "timeout"
+    assert heard < second["gap"] < heard + PAUSE
 
 
 async def test_a_gap_counts_from_the_end_of_the_caller_s_words(

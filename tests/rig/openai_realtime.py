@@ -14,6 +14,7 @@ from typing import Literal
 
 from aiohttp import web
 
+from .ear import LOUD
 from .journal import Journal
 from .openai_http import port_of
 from .realtime_connection import Connection
@@ -28,11 +29,11 @@ FaultKind = Literal[
     "never_answers", "dies_before", "dies_midway", "dies_after", "stalls", "response_failed",
     "fails_midway", "slow", "no_audio", "empty", "text_only",
     # at any time
-    "dies_idle", "black_hole",
+    "dies_idle", "black_hole", "deaf",
 ]  # fmt: skip
 AT_HANDSHAKE = ("refuse", "handshake_hangs", "401", "403", "404", "429", "500")
 ONCE_ACCEPTED = ("invalid_api_key", "insufficient_quota", "model_not_found")
-WHILE_IDLE = ("dies_idle", "black_hole")
+WHILE_IDLE = ("dies_idle", "black_hole", "deaf")
 WITHOUT_ANSWER = (*AT_HANDSHAKE, *ONCE_ACCEPTED, *WHILE_IDLE)
 
 
@@ -41,8 +42,9 @@ class Fault:
     """What goes wrong, from the n-th answer and n-th connection of a model on.
 
     `after` is seconds: of audio before `dies_midway`, `stalls` and `fails_midway`, of waiting
-    before the answer of `slow`, of idleness before `dies_idle` and `black_hole`, which swallows
-    everything on a socket that stays open. `code` is the error code of a failed response.
+    before the answer of `slow`, of idleness before `dies_idle`, `black_hole`, which swallows
+    everything on a socket that stays open, and `deaf`, which answers pings and nothing else. `code`
+    is the error code of a failed response.
     """
 
     kind: FaultKind
@@ -72,6 +74,7 @@ class RealtimeSimulator:
         self.pace = 4.0
         self.latency = 0.15
         self.silence = 0.4
+        self.loud = LOUD
         self.outputs: dict[str, str] = {}
         self.calls: dict[str, Call] = {}
         self._chosen = self._heard = 0

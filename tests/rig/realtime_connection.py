@@ -64,6 +64,8 @@ class Connection:
             async for message in self.socket:
                 if message.type != WSMsgType.TEXT:
                     break
+                if self._swallows:
+                    continue
                 event = json.loads(message.data)
                 if event["type"] != "input_audio_buffer.append":
                     self.simulator.journal.write(self.total, event)
@@ -84,10 +86,10 @@ class Connection:
         if self.request.transport:
             self.request.transport.abort()
 
-    def swallow(self) -> None:
-        """Take and give nothing any more, not even a pong, on a connection that stays open."""
+    def swallow(self, *, pongs: bool) -> None:
+        """Take and give nothing any more, but perhaps `pongs`, on a connection that stays open."""
         self._swallows = True
-        if isinstance(self.request.transport, asyncio.Transport):
+        if not pongs and isinstance(self.request.transport, asyncio.Transport):
             self.request.transport.pause_reading()
 
     async def send(self, type_: str, **fields: Any) -> None:
@@ -140,7 +142,8 @@ class Connection:
 
     async def on_input_audio_buffer_append(self, event: Event) -> None:
         detection = self._input.get("turn_detection", {"type": "server_vad"})
-        happened = self.ear.listen(base64.b64decode(event["audio"]), self.simulator.silence)
+        pcm = base64.b64decode(event["audio"])
+        happened = self.ear.listen(pcm, self.simulator.silence, self.simulator.loud)
         for what in happened if detection else ():
             self.used = time.monotonic()
             at = round(self.ear.heard * 1000)
@@ -199,7 +202,10 @@ class Connection:
             fault = self.simulator.fault_while_idle(self.model, self.number)
             if fault and not self._answering and time.monotonic() - self.used > fault.after:
                 self._note("broken_off", fault=fault.kind)
-                self.die() if fault.kind == "dies_idle" else self.swallow()
+                if fault.kind == "dies_idle":
+                    self.die()
+                else:
+                    self.swallow(pongs=fault.kind == "deaf")
                 return
             await asyncio.sleep(0.02)
 

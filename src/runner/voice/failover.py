@@ -162,7 +162,7 @@ class Failover:
         agent.opening = self._handover.opening(history, cut_off=failure.cut_off)
         agent.owes_answer = unanswered(history)
         # Later it may be the end of words that are heard again.
-        quiet = None if self._session.user_state == "speaking" else self._handover.quiet_since
+        quiet = self._handover.quiet_since
         watch = self._follow(agent)
         self._session.update_agent(agent)
         # An error in there is only logged by LiveKit.
@@ -201,9 +201,8 @@ class Failover:
     async def _report_gap(self, backend: Backend, watch: Watch, quiet: float | None) -> None:
         """Tell how long the caller waits, who is `quiet` since then; None: not yet."""
         heard = await watch.first_sound()
-        before = self._handover
-        quiet = before.quiet_since if quiet is None else quiet
-        gap = round(heard - max(before.heard_until, quiet, self._met), 3)
+        quiet = self._handover.quiet_since if quiet is None else quiet
+        gap = round(heard - max(self._handover.heard_until, quiet or 0.0, self._met), 3)
         _log.info("backend is heard", extra={"backend": backend.name, "seconds": gap})
         for observer in self._observers:
             observer.heard(backend, gap)

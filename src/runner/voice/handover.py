@@ -26,13 +26,14 @@ class Handover:
     """Follows one call's conversation, for the moment when another backend takes it up.
 
     `heard_until` is when the last sound of the backends that were left ended, `quiet_since` when
-    the caller stopped speaking as far as anything told; both by the loop's time.
+    the caller stopped speaking as far as anything told, None if that is to come; both by the loop's
+    time.
     """
 
     def __init__(self, session: AgentSession[None]) -> None:
         self.heard = False
         self.heard_until = 0.0
-        self.quiet_since = 0.0
+        self.quiet_since: float | None = 0.0
         self._session = session
         self._loop = asyncio.get_running_loop()
         self._unheard: set[str] = set()
@@ -57,6 +58,12 @@ class Handover:
     def forget(self, messages: set[str]) -> None:
         """Leave out what was generated and never heard."""
         self._unheard |= messages
+
+    def unnoticed(self, began: float, ended: float | None) -> None:
+        """Take note of words of the caller that the server never told of."""
+        if self._speaks_since is None:
+            self._speaks_since = began
+        self.quiet_since = ended
 
     def stalled(self, seconds: float) -> None:
         """Take note that the last answer stopped when it had sounded for so many seconds."""
@@ -106,6 +113,7 @@ class Handover:
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
             self._speaks_since = self._loop.time() - _UNNOTICED
+            self.quiet_since = None
         elif event.old_state == "speaking":
             # LiveKit's VAD says so later than it was.
             self.quiet_since = self._loop.time() - max(0.0, time.time() - event.created_at)

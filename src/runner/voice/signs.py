@@ -218,6 +218,8 @@ class Signs:
         self.stop()
         now = asyncio.get_running_loop().time()
         self._handover.heard |= self._watch.frames > 0
+        if agent.unnoticed:
+            self._handover.unnoticed(*agent.unnoticed)
         cut_off = (cut_off or self._watch.answering) and self._watch.frames > 0
         unheard = max(now - agent.may_miss, self._told)
         self._on_failure(Failure(agent, self._watch, reason, now, cut_off, unheard))

@@ -70,6 +70,14 @@ class BackendAgent(Agent):
         self._call: tuple[Words, Line] | None = None
         self._begun = False
 
+    @property
+    def unnoticed(self) -> tuple[float, float | None] | None:
+        """When words of the caller began and ended that it did not hear, by the loop's time.
+
+        None: nothing is known of such words; no end: the caller still speaks.
+        """
+        return None
+
     async def brief(self, words: Words, line: Line) -> None:
         """Take the call's instructions, as far as they are known."""
         self._call = words, line

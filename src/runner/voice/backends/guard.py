@@ -9,6 +9,8 @@ from livekit.agents import APIConnectionError, APIError, llm
 from livekit.plugins.openai import realtime
 from openai.types.realtime import realtime_response_status
 
+from runner.voice.backends.ear import Ear
+
 _log = logging.getLogger(__name__)
 
 # A mute server would hold up a switch for 5 s with the history that it never confirms.
@@ -17,13 +19,14 @@ _CONFIRM = 1.5
 _CLOSE = 0.2
 
 
-def guarded(model: realtime.RealtimeModel) -> realtime.RealtimeModel:
-    """Put a guard before each session that `model` makes."""
+def guarded(model: realtime.RealtimeModel, ear: Ear) -> realtime.RealtimeModel:
+    """Put a guard before the session that `model` makes; the `ear` hears what it is sent."""
     make = model.session
 
     def session(*, turn_detection_disabled: bool = False) -> llm.RealtimeSession[Any]:
         made = make(turn_detection_disabled=turn_detection_disabled)
-        _Guard(made)
+        _Guard(made, ear)
+        ear.attach(made, model.label)
         return made
 
     model.session = session  # type: ignore[method-assign, assignment]
@@ -33,7 +36,8 @@ def guarded(model: realtime.RealtimeModel) -> realtime.RealtimeModel:
 class _Guard:
     """Stands before the methods of one session."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, ear: Ear) -> None:
+        self._ear = ear
         self._update_chat_ctx = session.update_chat_ctx
         self._generate_reply = session.generate_reply
         self._push_audio = session.push_audio
@@ -72,11 +76,14 @@ class _Guard:
         return refused
 
     def push_audio(self, frame: rtc.AudioFrame) -> None:
-        # The dead session would keep every frame.
+        # A dead session would keep every frame, and a closed one refuse it.
         if not self._dead.is_set():
             self._push_audio(frame)
+            self._ear.hear(frame)
 
     async def aclose(self) -> None:
+        self._dead.set()
+        await self._ear.close()
         closing = asyncio.ensure_future(self._close())
         closing.add_done_callback(_closed)
         await asyncio.wait({closing}, timeout=_CLOSE)

@@ -15,6 +15,7 @@ from runner.definition.kinds import realtime_temperature
 from runner.definition.spec import AgentSpec, RealtimeBackend
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.backends.clients import api_key
+from runner.voice.backends.ear import Ear
 from runner.voice.backends.guard import guarded
 from runner.voice.backends.speech import Speech
 
@@ -34,6 +35,7 @@ class RealtimeAgent(BackendAgent):
 
     def __init__(self, backend: RealtimeBackend, spec: AgentSpec) -> None:
         pinging = _Pinging(backend.first_audio_timeout)
+        self._ear = Ear(backend.first_audio_timeout)
         super().__init__(
             backend,
             {
@@ -41,7 +43,7 @@ class RealtimeAgent(BackendAgent):
                 "temperature": realtime_temperature(backend.temperature),
                 "temperature_sent": False,
             },
-            llm=guarded(_model(backend, spec, pinging)),
+            llm=guarded(_model(backend, spec, pinging), self._ear),
             tts=Speech(speech_beside(backend), backend.voice),
             turn_handling=_turn_handling(spec),
         )
@@ -49,6 +51,11 @@ class RealtimeAgent(BackendAgent):
         self.answers_silence = spec.turn_taking.allow_interruptions
         self.may_miss = pinging.limit + _UNNOTICED
         self._address = address(parts(backend)[0], os.environ)
+
+    @property
+    def unnoticed(self) -> tuple[float, float | None] | None:
+        """What the ear beside its server tells."""
+        return self._ear.unnoticed
 
     async def connect(self) -> None:
         """Open a connection that its WebSocket will take over; whether that works or not."""
