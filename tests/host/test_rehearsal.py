@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from host.studio import a_studio, address_of
 from rig import dictation, sound
-from rig.page import Page
+from rig.page import Page, calling
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -53,18 +53,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 @pytest.fixture
 async def dial(studio: Host) -> AsyncIterator[Dial]:
     """Call an agent from a page of its own."""
-    address = await address_of(studio)
-    pages: list[Page] = []
-
-    async def call(agent: str) -> Page:
-        page = Page()
-        pages.append(page)
-        await page.call(address, agent)
-        return page
-
-    yield call
-    for page in pages:
-        await page.leave()
+    async with calling(await address_of(studio)) as call:
+        yield call
 
 
 async def greeted(page: Page) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from host.studio import a_studio, address_of
-from rig.page import Page
+from rig.page import Page, calling
 from rig.script import Call, Tone
 from rig.sound import RATE
 
@@ -64,18 +64,8 @@ async def dial(studio: Host, openai_service: OpenAIService) -> AsyncIterator[Dia
     openai_service.hears(QUESTION)
     openai_service.realtime.script = {"": Tone("Welcome."), "do for me": Tone("A lot.", 1.5)}
     openai_service.http.answers({"": "Welcome here.", "do for me": "I can do a lot."})
-    address = await address_of(studio)
-    pages: list[Page] = []
-
-    async def call(agent: str) -> Page:
-        page = Page()
-        pages.append(page)
-        await page.call(address, agent)
-        return page
-
-    yield call
-    for page in pages:
-        await page.leave()
+    async with calling(await address_of(studio)) as call:
+        yield call
 
 
 async def asked(page: Page) -> float:

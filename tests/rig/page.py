@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from . import sound
 from .caller import FRAME_SECONDS, Caller
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 ENDS = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING)
 FRAME = 2 * round(sound.RATE * FRAME_SECONDS)
@@ -182,3 +183,19 @@ class Page(Caller):
                 await self._answer_if_played()
             due += FRAME_SECONDS
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+
+@asynccontextmanager
+async def calling(address: str) -> AsyncIterator[Callable[[str], Awaitable[Page]]]:
+    """Call agents of the studio at `address`, each from a page of its own; all leave at the end."""
+    pages: list[Page] = []
+
+    async def call(agent: str) -> Page:
+        page = Page()
+        pages.append(page)
+        await page.call(address, agent)
+        return page
+
+    yield call
+    for page in pages:
+        await page.leave()
