@@ -48,7 +48,7 @@ class Ear:
         """Stop listening."""
         self._settle()
         await self._stream.aclose()
-        await self._listening
+        await asyncio.wait({self._listening})
 
     async def _listen(self) -> None:
         async for event in self._stream:
