@@ -70,8 +70,7 @@ async def test_a_number_is_answered_by_its_agent(dial: Dial, host: Host, called:
     assert (chosen["agent"], chosen["because"]) == ("sales", f"number {OURS}")
     assert one.attributes["runner.agent"] == "sales"
     assert one.attributes["runner.revision"] == chosen["revision"]
-    assert one.agent is not None
-    assert one.agent.name == "Sales Line"
+    await one.wait_named("Sales Line")
     await one.leave()
     await host.wait_log("call ended", **room, agent="sales", revision=chosen["revision"])
 
