@@ -11,7 +11,15 @@ import pytest
 import yaml
 
 from runner.catalog import stamp
-from runner.catalog.catalog import ByNumber, Catalog, NoRoute, RoomRequest, Route, fitted
+from runner.catalog.catalog import (
+    ByNumber,
+    Candidate,
+    Catalog,
+    NoRoute,
+    RoomRequest,
+    Route,
+    fitted,
+)
 from runner.definition.loader import load
 from runner.definition.spec import spec_from_json
 
@@ -97,6 +105,7 @@ def test_what_waits_for_a_number_is_for_the_job_alone() -> None:
     assert stamp.public(left) == {}
     forged = {stamp.AGENT: "sales", stamp.REVISION: "0" * 12}
     assert stamp.read(forged | stamp.attributes(left)) == left
+    assert stamp.carried({"runner.carried": '{"sales": ""}'} | stamp.attributes(left)) == {}
 
 
 def test_a_stamp_is_not_undone_by_a_dispatch() -> None:
@@ -106,15 +115,30 @@ def test_a_stamp_is_not_undone_by_a_dispatch() -> None:
     read = stamp.read({"runner.by_number": "{}"} | stamp.attributes(route))
     assert isinstance(read, stamp.Stamp)
     assert read.agent == "front-desk"
-    assert stamp.read({"runner.carried": "{}"} | stamp.attributes(route)) == read
+    forged = {"runner.carried": '{"front-desk": ""}'} | stamp.attributes(route)
+    assert stamp.carried(forged) == {}
 
 
-def test_a_stamp_may_carry_the_agent_itself() -> None:
-    route = catalog(ROUTES / "alone.yaml").route(RoomRequest(room="x"))
-    assert isinstance(route, Route)
-    read = stamp.read(stamp.attributes(route, route.spec.to_json()))
-    assert isinstance(read, stamp.Stamp)
-    assert spec_from_json(read.carried) == route.spec
+@pytest.mark.parametrize("table", ["alone", "phones"])
+def test_a_stamp_may_carry_the_agents_themselves(table: str) -> None:
+    agents = catalog(ROUTES / f"{table}.yaml")
+    route = agents.route(RoomRequest(room="x"))
+    assert not isinstance(route, NoRoute)
+    attributes = stamp.attributes(route, {id_: one.to_json() for id_, one in agents.specs.items()})
+    assert stamp.read(attributes) == stamp.read(stamp.attributes(route))
+    carried = stamp.carried(attributes)
+    assert {id_: spec_from_json(text) for id_, text in carried.items()} == agents.specs
+
+
+def test_all_who_may_answer_a_number_are_known() -> None:
+    """Those who claim one, and the one who answers all others; nobody who answers by name alone."""
+    left = ByNumber(
+        "call-1",
+        {"+4930123456": ("sales", "0" * 12), "+4930123457": ("sales", "0" * 12)},
+        Candidate("rest", "1" * 12, "default"),
+    )
+    assert left.agents == {"sales", "rest"}
+    assert replace(left, otherwise=None).agents == {"sales"}
 
 
 def test_thousands_of_numbers_are_a_small_stamp() -> None:

@@ -103,6 +103,17 @@ def test_a_call_is_shown(records: Records, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == SHOWN
 
 
+def test_a_call_that_nobody_answers_has_no_agent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nobody = a_record("AJ_dd", began=at(0), ended=at(0), agent="", revision="", reason="no agent")
+    Records(tmp_path).write(nobody)
+    assert main(["calls", "--state", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[2] == "none"
+    assert main(["calls", "AJ_dd", "--state", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "  agent     none"
+
+
 def test_json_holds_the_whole_record(records: Records, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calls", "--state", str(records.state), "--format", "json"]) == 0
     listed = json.loads(capsys.readouterr().out)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import threading
 from typing import TYPE_CHECKING
 
-import psutil
 from rig.script import Tone
 
 from runner.catalog.records import Records
@@ -24,12 +21,6 @@ if TYPE_CHECKING:
     Dial = Callable[..., Awaitable[Caller]]
 
 REALTIME = 440
-
-
-def kill_only_call(host: Host) -> None:
-    """Kill the process of the one call that is on: of all, it has the most threads."""
-    processes = psutil.Process(host.pid).children(recursive=True)
-    os.kill(max(processes, key=lambda one: one.num_threads()).pid, signal.SIGKILL)
 
 
 def lose(snapshots: Path, over: threading.Event) -> None:
@@ -48,7 +39,7 @@ async def test_a_killed_call_is_answered_again_and_the_other_goes_on(
     await crashed.wait_silence(0.3)
     dead = crashed.agent
     assert dead
-    other, _ = await asyncio.gather(dial("front-desk"), asyncio.to_thread(kill_only_call, host))
+    other, _ = await asyncio.gather(dial("front-desk"), asyncio.to_thread(host.kill_only_call))
     killed = crashed.now
     await other.wait_heard(REALTIME)
     greeting = await crashed.wait_heard(REALTIME, after=killed)
@@ -69,7 +60,7 @@ async def test_a_room_whose_calls_crash_one_after_the_other_is_given_up(
     one = await dial("front-desk")
     for time in range(3):
         await host.wait_log("backend started", room=one.room.name, count=time + 1)
-        await asyncio.to_thread(kill_only_call, host)
+        await asyncio.to_thread(host.kill_only_call)
     await host.wait_log("giving the room up", room=one.room.name)
     await one.wait_happening("disconnected")
 

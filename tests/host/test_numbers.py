@@ -12,6 +12,9 @@ import pytest
 from livekit import api
 from rig.host import Host
 
+from runner.catalog.records import Records
+from runner.catalog.store import Store
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -30,6 +33,20 @@ def by_phone(called: str) -> dict[str, object]:
     """What LiveKit's SIP service puts into the token of somebody who called a number."""
     numbers = {"sip.trunkPhoneNumber": called, "sip.phoneNumber": "+15551234567"}
     return {"kind": "sip", "attributes": numbers}
+
+
+@pytest.fixture
+async def alone(
+    hosts: Callable[[Host], Host], host_environment: dict[str, str], tmp_path: Path
+) -> Host:
+    """Start a host of its own for the worker name `alone`, without a default agent."""
+    folder = tmp_path / "agents"
+    shutil.copytree(AGENTS, folder)
+    (folder / "rest.yaml").write_text("prompt: You wait.\nanswers: {rooms: []}\n")
+    serving = Host.serve(
+        folder, "--worker-name", "alone", environment=host_environment, home=tmp_path / "home"
+    )
+    return await hosts(serving).ready()
 
 
 async def present(server: LiveKitServer, room: str) -> list[str]:
@@ -53,8 +70,7 @@ async def test_a_number_is_answered_by_its_agent(dial: Dial, host: Host, called:
     assert (chosen["agent"], chosen["because"]) == ("sales", f"number {OURS}")
     assert one.attributes["runner.agent"] == "sales"
     assert one.attributes["runner.revision"] == chosen["revision"]
-    assert one.agent is not None
-    assert one.agent.name == "Sales Line"
+    await one.wait_named("Sales Line")
     await one.leave()
     await host.wait_log("call ended", **room, agent="sales", revision=chosen["revision"])
 
@@ -97,25 +113,67 @@ async def test_a_room_of_the_agent_s_waits_for_no_number(dial: Dial, host: Host)
     assert (accepted["agent"], accepted["because"]) == ("sales", "room pattern sales-*")
 
 
+async def test_lost_snapshots_cost_no_call_to_a_number(dial: Dial, host: Host) -> None:
+    """The host has all who may answer written anew before anybody knows who does."""
+    await host.ready()
+    lost, damaged = sorted((host.state / "agents").glob("*.json"))
+    lost.unlink()
+    damaged.write_text("{}")
+    one = await dial("call", **by_phone(OURS))
+    await one.wait_heard(REALTIME)
+    for snapshot in (lost, damaged):
+        agent, revision = snapshot.stem.split("@")
+        line = await host.wait_log("a lost or damaged snapshot is written anew", agent=agent)
+        assert line["revision"] == revision
+        assert Store(host.state).get(agent, revision)
+
+
+async def test_a_lost_state_folder_costs_no_call_to_a_number(dial: Dial, host: Host) -> None:
+    """All who may answer go with the job, from the host's memory."""
+    await host.ready()
+    away = host.state.rename(host.state.with_name("away"))
+    host.state.write_text("no folder")
+    try:
+        one = await dial("call", **by_phone(OURS))
+        await one.wait_heard(REALTIME)
+        assert one.attributes["runner.agent"] == "sales"
+        two = await dial("call", **by_phone(OTHER))
+        await two.wait_heard(PIPELINE)
+        for agent in ("rest", "sales"):
+            fields = {"agent": agent, "level": "ERROR", "count": 2}
+            await host.wait_log("the agent goes with the job", **fields)
+    finally:
+        host.state.unlink()
+        away.rename(host.state)
+
+
+async def test_a_job_that_dies_before_it_has_decided_is_replaced(
+    alone: Host, caller: Callable[..., Caller], livekit_server: LiveKitServer
+) -> None:
+    """Its caller comes later, and is answered as if nothing had happened."""
+    server, room = livekit_server, "early-1"
+    async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as livekit:
+        dispatch = api.RoomAgentDispatch(agent_name="alone")
+        await livekit.room.create_room(api.CreateRoomRequest(name=room, agents=[dispatch]))
+    async with asyncio.timeout(10):
+        while not await present(server, room):
+            pass
+    await asyncio.to_thread(alone.kill_only_call)
+    await alone.wait_log("a call has crashed", room=room)
+    await alone.wait_log("job accepted", room=room, count=2)
+    one = caller()
+    await one.join(server.url, server.token(room, one.identity, **by_phone(OURS)))
+    await one.wait_heard(REALTIME)
+
+
 async def test_a_number_of_nobody_ends_the_job(
-    caller: Callable[..., Caller],
-    hosts: Callable[[Host], Host],
-    host_environment: dict[str, str],
-    livekit_server: LiveKitServer,
-    tmp_path: Path,
+    alone: Host, caller: Callable[..., Caller], livekit_server: LiveKitServer
 ) -> None:
     """Without a default one line says what was looked for, and the agent leaves the room."""
-    folder = tmp_path / "agents"
-    shutil.copytree(AGENTS, folder)
-    (folder / "rest.yaml").write_text("prompt: You wait.\nanswers: {rooms: []}\n")
-    serving = Host.serve(
-        folder, "--worker-name", "alone", environment=host_environment, home=tmp_path / "home"
-    )
-    host = await hosts(serving).ready()
     one = caller()
     token = livekit_server.token("call-1", one.identity, agent="alone", **by_phone(OTHER))
     await one.join(livekit_server.url, token)
-    line = await host.wait_log("no agent for this call", level="WARNING")
+    line = await alone.wait_log("no agent for this call", level="WARNING")
     assert (line["room"], line["looked_for"]) == (
         "call-1",
         f"a pattern for 'call-1'; the number '{OTHER}'; a default",
@@ -124,7 +182,19 @@ async def test_a_number_of_nobody_ends_the_job(
         while await present(livekit_server, "call-1") != [one.identity]:
             pass
     assert one.spans == []
-    assert not [line for line in host.log if line["level"] == "ERROR"]
+    (path,) = Records(alone.state).paths()
+    record = Records(alone.state).read(path)
+    assert (record.agent, record.reason) == ("", "no agent for this call")
+    assert record.because == f"looked for {line['looked_for']}"
+    # The host has had the time to look whether the first call has crashed.
+    for room in ("call-2", "call-3"):
+        other = caller()
+        await other.join(livekit_server.url, livekit_server.token(room, room, agent="alone"))
+        await alone.wait_log("no agent for this call", room=room)
+        async with asyncio.timeout(10):
+            while len(await present(livekit_server, room)) != 1:
+                pass
+    assert not [line for line in alone.log if line["level"] == "ERROR"]
 
 
 def _has_instructions(event: dict[str, Any]) -> bool:

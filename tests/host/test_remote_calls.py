@@ -86,7 +86,7 @@ async def test_an_edited_row_is_in_the_next_call(
     assert (using["display_name"], using["temperature"]) == ("Harbour Dental", 0.84)
     (path,) = Records(host.state).paths()
     assert Records(host.state).read(path).remote == tuple(ALL.split(", "))
-    await first.wait_happening("participant_name_changed", about="Harbour Dental")
+    await first.wait_named("Harbour Dental")
 
     database.edit(EDIT)
     openai_service.realtime.journal.clear()

@@ -173,6 +173,14 @@ class Caller:
 
         return await self._wait(found, within, f"{name} {about}")
 
+    async def wait_named(self, name: str, *, within: float = 10.0) -> rtc.RemoteParticipant:
+        """Return the agent, once it is there and has this name."""
+
+        def found() -> rtc.RemoteParticipant | None:
+            return self.agent if self.agent and self.agent.name == name else None
+
+        return await self._wait(found, within, f"an agent that is called {name}")
+
     async def wait_caption(
         self, part: str, *, after: float = 0.0, within: float = 10.0
     ) -> tuple[float, str, str]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import IO, TYPE_CHECKING, Any
 
+import psutil
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Self
@@ -183,6 +185,11 @@ class Host:
     def kill(self) -> int:
         """End the process and its children as a crash would; return its exit status."""
         return self.stop(SIGKILL)
+
+    def kill_only_call(self) -> None:
+        """Kill the process of the one call that is on: of all, it has the most threads."""
+        processes = psutil.Process(self.pid).children(recursive=True)
+        os.kill(max(processes, key=lambda one: one.num_threads()).pid, SIGKILL)
 
     def _kill_group(self) -> None:
         try:

@@ -1,6 +1,6 @@
 """All agents being served at one moment, and which of them answers a room. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -67,6 +67,14 @@ class ByNumber:
     ignored: tuple[str, ...] = ()
 
     because: ClassVar[str] = "the number, once it is known"
+
+    @property
+    def agents(self) -> Set[str]:
+        """All who may answer."""
+        return {
+            *(agent for agent, _ in self.numbers.values()),
+            *([self.otherwise.agent] if self.otherwise else []),
+        }
 
     def decide(self, called: str) -> Candidate | NoRoute:
         """Choose by the number that was called, empty in a call that is none by phone."""

@@ -76,7 +76,8 @@ class CallRecord:
 
     `answered` is the agent's first sound, `because` why this agent, `usage` what each model took
     (tokens, characters, seconds of audio), `reason` how the call ended. None: not yet, or never.
-    `remote` are the agent's keys whose values were its database's, not its file's.
+    `remote` are the agent's keys whose values were its database's, not its file's. A call that no
+    agent answers has an empty `agent`, and in `because` what was looked for.
     """
 
     id: str

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from runner.catalog.catalog import ByNumber, Candidate, Route
@@ -17,16 +18,12 @@ _CARRIED = "runner.carried"
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The agent of a job, its revision, the call's variables, and why it is this agent.
-
-    `carried` is the snapshot itself, if the job cannot read it; else it is empty.
-    """
+    """The agent of a job, its revision, the call's variables, and why it is this agent."""
 
     agent: str
     revision: str
     variables: Mapping[str, Any]
     because: str = ""
-    carried: str = ""
 
 
 def public(route: Route | ByNumber) -> dict[str, str]:
@@ -36,20 +33,19 @@ def public(route: Route | ByNumber) -> dict[str, str]:
     return {AGENT: route.spec.id, REVISION: route.spec.digest}
 
 
-def attributes(route: Route | ByNumber, carried: str = "") -> dict[str, str]:
+def attributes(
+    route: Route | ByNumber, carried: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
     """Return what the job process needs to know, for the job alone.
 
-    `carried` is the agent's snapshot, to be sent along where the disk does not keep it.
+    `carried` are snapshots by the agent's id, to be sent along where the disk does not keep them.
     """
+    # Also what is empty: whoever dispatches a job may set attributes.
+    along = {_CARRIED: json.dumps(dict(carried)) if carried else "", _BY_NUMBER: ""}
     if isinstance(route, ByNumber):
-        return {_BY_NUMBER: _by_number_to_json(route)}
-    return public(route) | {
-        _VARIABLES: json.dumps(route.variables),
-        _BECAUSE: route.because,
-        # Also if it is empty: whoever dispatches a job may set attributes.
-        _CARRIED: carried,
-        _BY_NUMBER: "",
-    }
+        return along | {_BY_NUMBER: _by_number_to_json(route)}
+    named = {_VARIABLES: json.dumps(route.variables), _BECAUSE: route.because}
+    return public(route) | named | along
 
 
 def read(attributes: Mapping[str, str]) -> Stamp | ByNumber | None:
@@ -63,8 +59,13 @@ def read(attributes: Mapping[str, str]) -> Stamp | ByNumber | None:
         revision=attributes.get(REVISION, ""),
         variables=json.loads(attributes.get(_VARIABLES, "{}")),
         because=attributes.get(_BECAUSE, ""),
-        carried=attributes.get(_CARRIED, ""),
     )
+
+
+def carried(attributes: Mapping[str, str]) -> Mapping[str, str]:
+    """Read back the snapshots that go with a job, by the agent's id."""
+    text = attributes.get(_CARRIED)
+    return json.loads(text) if text else {}
 
 
 def _by_number_to_json(left: ByNumber) -> str:

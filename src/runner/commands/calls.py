@@ -74,7 +74,7 @@ def _row(record: "CallRecord", ending: str) -> tuple[str, ...]:
     return (
         record.id,
         to_the_second(record.began),
-        record.agent,
+        record.agent or "none",
         printable(record.room),
         " > ".join(stay.name for stay in record.backends if stay.entered) or "none",
         _after(record, record.ended) if record.ended else "",
@@ -104,7 +104,7 @@ def _facts(record: "CallRecord", ending: str) -> dict[str, str]:
     ended = f" after {_after(record, record.ended)} s" if record.ended else ""
     remote = {"remote": ", ".join(record.remote)} if record.remote else {}
     return {
-        "agent": f"{record.agent}, revision {record.revision}",
+        "agent": f"{record.agent}, revision {record.revision}" if record.agent else "none",
         **remote,
         "room": printable(record.room),
         "because": printable(record.because),

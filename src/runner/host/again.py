@@ -20,7 +20,7 @@ _INTERVAL = 0.5
 _CLOUD = ".livekit.cloud"
 #: A room whose calls crash one after the other is given up: something in it makes them crash.
 _TIMES = 2
-_AGENT, _RECORDER = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS
+_AGENT = api.ParticipantInfo.Kind.AGENT
 #: LiveKit's reason for the end of a job that has raised an error.
 _CRASHED = "job crashed"
 
@@ -29,7 +29,7 @@ class Again:
     """Watches calls of this host; `running` returns the ids of the jobs that have a process.
 
     A call that has ended says so in its record. One that has lost its process without is a crash:
-    a caller who is still there gets a new job, which greets anew.
+    its room gets a new job, which greets anew.
     """
 
     def __init__(
@@ -41,31 +41,28 @@ class Again:
         self._times: Counter[str] = Counter()
         self._watching: set[asyncio.Task[None]] = set()
 
-    def watch(self, job: Job, *, decided: bool) -> None:
-        """Watch a job, as LiveKit offered it, which has its process.
-
-        One that is not `decided` may end without a record: its number is nobody's.
-        """
-        task = asyncio.create_task(self._watch(job, decided))
+    def watch(self, job: Job) -> None:
+        """Watch a job, as LiveKit offered it, which has its process."""
+        task = asyncio.create_task(self._watch(job))
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)
 
-    async def _watch(self, job: Job, decided: bool) -> None:
+    async def _watch(self, job: Job) -> None:
         while True:
             # LiveKit tells nobody.
             await asyncio.sleep(_INTERVAL)
             if job.id not in self._running():
                 break
-        if await asyncio.to_thread(self._has_crashed, job, decided):
+        if await asyncio.to_thread(self._has_crashed, job):
             await self._after_crash(job)
         else:
             self._times.pop(job.room.name, None)
 
-    def _has_crashed(self, job: Job, decided: bool) -> bool:
+    def _has_crashed(self, job: Job) -> bool:
         try:
             record = self._records.read(self._records.find(job.id))
         except RecordError:
-            return decided
+            return True
         return record.ended is None or record.reason == _CRASHED
 
     async def _after_crash(self, job: Job) -> None:
@@ -102,7 +99,10 @@ class Again:
 
 
 async def _is_left_alone(livekit: api.LiveKitAPI, job: Job) -> bool:
-    """Tell whether a caller is there, and no agent; the dead one is shown the door."""
+    """Tell whether the room is there, and no agent in it; the dead one is shown the door.
+
+    Its caller may be yet to come, and would find silence.
+    """
     room, dead = job.room.name, f"agent-{job.id}"
     try:
         listed = await livekit.room.list_participants(api.ListParticipantsRequest(room=room))
@@ -114,5 +114,4 @@ async def _is_left_alone(livekit: api.LiveKitAPI, job: Job) -> bool:
     if len(others) < len(listed.participants):
         # LiveKit would keep it for 20 s more.
         await livekit.room.remove_participant(api.RoomParticipantIdentity(room=room, identity=dead))
-    callers = [one for one in others if one.kind != _RECORDER]
-    return bool(callers) and all(one.kind != _AGENT for one in callers)
+    return all(one.kind != _AGENT for one in others)

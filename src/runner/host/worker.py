@@ -13,10 +13,11 @@ from livekit.agents import AgentServer, JobRequest
 from livekit.protocol.agent import Job
 
 from runner.catalog import stamp
-from runner.catalog.catalog import ByNumber, NoRoute, RoomRequest, Route
+from runner.catalog.catalog import ByNumber, Catalog, NoRoute, RoomRequest, Route
 from runner.catalog.records import Records
 from runner.catalog.reload import Reload
 from runner.catalog.store import Store
+from runner.definition.spec import AgentSpec
 from runner.errors import RunnerError
 from runner.host import access, chores, job
 from runner.host.access import Access
@@ -103,7 +104,8 @@ class Worker:
             await _finished(serving)
 
     async def _on_request(self, request: JobRequest) -> None:
-        route = self._agents.serving.catalog.route(_room_request(request))
+        catalog = self._agents.serving.catalog
+        route = catalog.route(_room_request(request))
         room = {"room": request.room.name}
         if isinstance(route, NoRoute):
             _log.warning("job turned down", extra=room | {"looked_for": route.looked_for})
@@ -119,24 +121,30 @@ class Worker:
             _log.warning("ignored what came with the job", extra=fields | {"ignored": ignored})
         offered = Job()
         offered.CopyFrom(request.job)
+        # In a thread: a folder may have a thousand agents with numbers.
+        carried = await asyncio.to_thread(self._carried, _candidates(route, catalog))
         # The job process gets this very message; what `accept` is given only reaches the room.
-        request.job.attributes.update(self._stamp(route))
+        request.job.attributes.update(stamp.attributes(route, carried))
         _log.info("job accepted", extra=fields | {"because": route.because})
         await request.accept(name=name, attributes=stamp.public(route))
-        self._again.watch(offered, decided=isinstance(route, Route))
+        self._again.watch(offered)
 
-    def _stamp(self, route: Route | ByNumber) -> dict[str, str]:
-        """Return what the job is to know; with the agent itself, if the disk has lost it."""
-        if isinstance(route, ByNumber) or self._store.holds(route.spec):
-            return stamp.attributes(route)
-        fields = {"agent": route.spec.id, "revision": route.spec.digest}
+    def _carried(self, specs: Iterable[AgentSpec]) -> dict[str, str]:
+        """Return the agents that the disk has lost and does not take, as snapshots by their id."""
+        return {spec.id: spec.to_json() for spec in specs if not self._keeps(spec)}
+
+    def _keeps(self, spec: AgentSpec) -> bool:
+        """Tell whether the job can read the agent's snapshot, which is written anew if lost."""
+        if self._store.holds(spec):
+            return True
+        fields = {"agent": spec.id, "revision": spec.digest}
         try:
-            self._store.put(route.spec)
+            self._store.put(spec)
         except RunnerError as error:
             _log.error("the agent goes with the job", extra=fields | {"reason": str(error)})
-            return stamp.attributes(route, carried=route.spec.to_json())
+            return False
         _log.warning("a lost or damaged snapshot is written anew", extra=fields)
-        return stamp.attributes(route)
+        return True
 
     def _on_registered(self, worker: str, _: object) -> None:
         _log.info("registered worker", extra={"worker": worker, "url": self._livekit.url})
@@ -201,6 +209,13 @@ def _load(server: AgentServer) -> float:
     """
     calls = len(server.active_jobs)
     return 0.69 * calls / (calls + 10)
+
+
+def _candidates(route: Route | ByNumber, catalog: Catalog) -> list[AgentSpec]:
+    """Return all who may answer."""
+    if isinstance(route, Route):
+        return [route.spec]
+    return [catalog.specs[agent] for agent in sorted(route.agents)]
 
 
 def _room_request(request: JobRequest) -> RoomRequest:

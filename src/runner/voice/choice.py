@@ -7,10 +7,10 @@ from livekit.agents import AutoSubscribe, JobContext
 
 from runner.catalog import stamp
 from runner.catalog.catalog import ByNumber, NoRoute, Route, fitted
-from runner.catalog.stamp import Stamp
 from runner.catalog.store import Store, state_folder
 from runner.definition.spec import AgentSpec, spec_from_json
 from runner.errors import RunnerError
+from runner.voice import record
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,8 @@ async def route(ctx: JobContext) -> Route | None:
         raise RunnerError("this job names no agent; only jobs from `runner serve` can be answered")
     if isinstance(stamped, ByNumber):
         return await _by_number(ctx, stamped)
-    return Route(_snapshot(stamped), stamped.because, stamped.variables)
+    spec = _snapshot(ctx, stamped.agent, stamped.revision)
+    return Route(spec, stamped.because, stamped.variables)
 
 
 async def _by_number(ctx: JobContext, left: ByNumber) -> Route | None:
@@ -46,9 +47,10 @@ async def _by_number(ctx: JobContext, left: ByNumber) -> Route | None:
     room = {"room": left.room}
     if isinstance(decided, NoRoute):
         _log.warning("no agent for this call", extra=room | {"looked_for": decided.looked_for})
-        ctx.shutdown("no agent for this call")
+        await record.unanswered(ctx.job.id, left.room, decided.looked_for)
+        ctx.shutdown(record.NOBODY)
         return None
-    spec = Store(state_folder()).get(decided.agent, decided.revision)
+    spec = _snapshot(ctx, decided.agent, decided.revision)
     chosen = fitted(spec, decided.because, left.variables)
     fields = room | {"agent": spec.id, "revision": spec.digest}
     if chosen.ignored:
@@ -68,7 +70,7 @@ def _called(caller: rtc.RemoteParticipant) -> str:
     return caller.attributes.get(_CALLED, "")
 
 
-def _snapshot(stamped: Stamp) -> AgentSpec:
-    if stamped.carried:
-        return spec_from_json(stamped.carried)
-    return Store(state_folder()).get(stamped.agent, stamped.revision)
+def _snapshot(ctx: JobContext, agent: str, revision: str) -> AgentSpec:
+    if snapshot := stamp.carried(ctx.job.attributes).get(agent):
+        return spec_from_json(snapshot)
+    return Store(state_folder()).get(agent, revision)

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
 
+from livekit import rtc
 from livekit.agents import Agent, AgentSession, AutoSubscribe, JobContext
 
 from runner.definition.prompt import CallerNames
@@ -52,6 +53,7 @@ class RoomLine:
         self.room = ctx.job.room.name
         self._ctx = ctx
         self._left = False
+        self._introducing: set[asyncio.Task[None]] = set()
         self._connecting = asyncio.create_task(ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
 
     def introduce(self, name: str) -> None:
@@ -59,10 +61,20 @@ class RoomLine:
 
         async def introduce() -> None:
             await self._connecting
-            if self._ctx.room.local_participant.name != name:
-                await self._ctx.room.local_participant.set_name(name)
+            us = self._ctx.room.local_participant
+            if (before := us.name) == name:
+                return
 
-        self._introducing = asyncio.create_task(introduce())
+            def again(_: dict[str, str], who: rtc.Participant) -> None:
+                if who.identity == us.identity and us.name == before:
+                    self._go(us.set_name(name))
+
+            # LiveKit sends the name that it knows along with attributes, such as the session's
+            # state, and takes ours back if that happens at the same moment.
+            self._ctx.room.on("participant_attributes_changed", again)
+            await us.set_name(name)
+
+        self._go(introduce())
 
     async def start(self, session: AgentSession[None], agent: Agent) -> None:
         """Start `session` in the room; it is ready when the room is joined."""
@@ -108,3 +120,8 @@ class RoomLine:
     def stamp(self, fields: dict[str, str]) -> None:
         """Put these fields into every log line of the job."""
         self._ctx.log_context_fields = {**fields}
+
+    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._introducing.add(task)
+        task.add_done_callback(self._introducing.discard)

@@ -45,6 +45,9 @@ _LATENCIES = (
     "playback_latency", "e2e_latency",
 )  # fmt: skip
 _LONGEST_REASON = 200
+#: How a call ends that no agent answers.
+NOBODY = "no agent for this call"
+_UNWRITTEN = "cannot write the call's record"
 
 
 def begin(line: Line, spec: AgentSpec, because: str) -> "Recorder":
@@ -60,6 +63,25 @@ def begin(line: Line, spec: AgentSpec, because: str) -> "Recorder":
     )
     transcripts = os.environ.get(TRANSCRIPTS_VARIABLE) == "1"
     return Recorder(Records(state_folder()), record, transcripts=transcripts)
+
+
+async def unanswered(call: str, room: str, looked_for: str) -> None:
+    """Record a call that no agent answers; without, the host would take it for one that crashed."""
+    now = utc(time.time())
+    record = CallRecord(
+        id=call,
+        agent="",
+        revision="",
+        room=room,
+        because=f"looked for {looked_for}",
+        began=now,
+        ended=now,
+        reason=NOBODY,
+    )
+    try:
+        await asyncio.to_thread(Records(state_folder()).write, record)
+    except OSError as error:
+        _log.warning(_UNWRITTEN, extra={"reason": error.strerror})
 
 
 class Recorder:
@@ -197,7 +219,7 @@ class Recorder:
             work(record)
         except OSError as error:
             if not self._failed:
-                _log.warning("cannot write the call's record", extra={"reason": error.strerror})
+                _log.warning(_UNWRITTEN, extra={"reason": error.strerror})
             self._failed = True
 
     async def _beat(self) -> None:
