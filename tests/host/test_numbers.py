@@ -159,10 +159,10 @@ async def test_a_job_that_dies_before_it_has_decided_is_replaced(
         while not await present(server, room):
             pass
     await asyncio.to_thread(alone.kill_only_call)
-    await alone.wait_log("a call has crashed", room=room)
-    await alone.wait_log("job accepted", room=room, count=2)
     one = caller()
     await one.join(server.url, server.token(room, one.identity, **by_phone(OURS)))
+    await alone.wait_log("a call has crashed", room=room)
+    await alone.wait_log("job accepted", room=room, count=2)
     await one.wait_heard(REALTIME)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import IO, TYPE_CHECKING, Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

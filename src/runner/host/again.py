@@ -20,7 +20,7 @@ _INTERVAL = 0.5
 _CLOUD = ".livekit.cloud"
 #: A room whose calls crash one after the other is given up: something in it makes them crash.
 _TIMES = 2
-_AGENT = api.ParticipantInfo.Kind.AGENT
+_AGENT, _RECORDER = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS
 #: LiveKit's reason for the end of a job that has raised an error.
 _CRASHED = "job crashed"
 
@@ -29,7 +29,7 @@ class Again:
     """Watches calls of this host; `running` returns the ids of the jobs that have a process.
 
     A call that has ended says so in its record. One that has lost its process without is a crash:
-    its room gets a new job, which greets anew.
+    a caller who is still there, or comes to that room, gets a new job, which greets anew.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Again:
             async with api.LiveKitAPI(
                 self._livekit.url, self._livekit.key, self._livekit.secret
             ) as livekit:
-                if await _is_left_alone(livekit, job):
+                if await _has_caller_alone(livekit, job):
                     _log.error("a call has crashed", extra={"room": job.room.name})
                     await self._ask(livekit, job)
         except (api.TwirpError, aiohttp.ClientError, OSError) as error:
@@ -98,20 +98,28 @@ class Again:
         )
 
 
-async def _is_left_alone(livekit: api.LiveKitAPI, job: Job) -> bool:
-    """Tell whether the room is there, and no agent in it; the dead one is shown the door.
+async def _has_caller_alone(livekit: api.LiveKitAPI, job: Job) -> bool:
+    """Wait for a caller in the room; tell whether there is one, and no agent."""
+    while (others := await _others(livekit, job)) is not None:
+        if any(one.kind == _AGENT for one in others):
+            return False
+        if any(one.kind != _RECORDER for one in others):
+            return True
+        await asyncio.sleep(_INTERVAL)
+    return False
 
-    Its caller may be yet to come, and would find silence.
-    """
+
+async def _others(livekit: api.LiveKitAPI, job: Job) -> list[api.ParticipantInfo] | None:
+    """Return who is in the room, None if it is gone; the dead agent is shown the door."""
     room, dead = job.room.name, f"agent-{job.id}"
     try:
         listed = await livekit.room.list_participants(api.ListParticipantsRequest(room=room))
     except api.TwirpError as error:
         if error.code == api.TwirpErrorCode.NOT_FOUND:
-            return False
+            return None
         raise
     others = [one for one in listed.participants if one.identity != dead]
     if len(others) < len(listed.participants):
         # LiveKit would keep it for 20 s more.
         await livekit.room.remove_participant(api.RoomParticipantIdentity(room=room, identity=dead))
-    return all(one.kind != _AGENT for one in others)
+    return others
