@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+import aiohttp
 from livekit import api, rtc
 from livekit.agents import JobContext
 
@@ -32,8 +33,9 @@ async def transfer(ctx: JobContext, number: str) -> bool:
         return False
     try:
         await ctx.transfer_sip_participant(phone, f"tel:{number}")
-    except api.TwirpError as error:
-        _log.warning("cannot transfer", extra={"reason": error.code})
+    except (api.TwirpError, aiohttp.ClientError, OSError) as error:
+        reason = error.code if isinstance(error, api.TwirpError) else type(error).__name__
+        _log.warning("cannot transfer", extra={"reason": reason})
         return False
     _log.info("transferred")
     return True
