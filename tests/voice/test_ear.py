@@ -27,15 +27,17 @@ class Session(rtc.EventEmitter[Any]):
         super().__init__()
         self.asked = asyncio.Event()
         self.ended = asyncio.Event()
+        self.asked_for = ""
         self.reason: Exception | None = None
         self.on("error", self._on_error)
 
     def send_event(self, event: Any) -> None:
         """Be asked something."""
         assert event["type"] == "session.update"
+        self.asked_for = event["event_id"]
         self.asked.set()
 
-    def tell(self, event: dict[str, str]) -> None:
+    def tell(self, event: dict[str, Any]) -> None:
         """Let the server say something."""
         self.emit("openai_server_event_received", event)
 
@@ -88,6 +90,26 @@ async def test_whatever_a_server_says_it_is_there(ear: Ear, session: Session) ->
     await asyncio.wait_for(session.asked.wait(), 5)
     assert not session.ended.is_set()
     assert ear.unnoticed is None
+
+
+async def test_a_server_that_refuses_to_confirm_is_not_asked_again(
+    ear: Ear, session: Session
+) -> None:
+    """Each refusal would be an error, and too many errors the end of it."""
+    beside, other = Ear(PATIENCE), Session()
+    beside.attach(other, "another model")
+    session.tell(CONFIRMED)
+    say(ear)
+    await asyncio.wait_for(session.asked.wait(), 5)
+    session.tell({"type": "error", "error": {"event_id": session.asked_for}})
+    session.asked.clear()
+    other.tell(CONFIRMED)
+    say(ear)
+    say(beside)
+    await asyncio.wait_for(other.ended.wait(), 5)
+    await beside.close()
+    assert not session.asked.is_set()
+    assert not session.ended.is_set()
 
 
 async def test_a_server_that_never_confirms_anything_is_not_asked(

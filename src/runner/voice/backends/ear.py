@@ -12,14 +12,16 @@ from livekit.agents import inference, llm, vad
 _SPEECH = 0.3
 # Seconds of it that go by before the VAD is sure, and a margin for its first syllable.
 _BEFORE = 0.7
-_ASK = {"type": "session.update", "session": {"type": "realtime"}}
+_ASKING = "is_anybody_there"
+_ASK = {"type": "session.update", "event_id": _ASKING, "session": {"type": "realtime"}}
 
 
 class Ear:
     """Ends a session whose server says nothing for `patience` seconds after its caller has spoken.
 
     Silence alone would be no proof: a cough is no turn. So after half of the time the server is
-    asked to confirm its settings; one that did so when the call began will do so again.
+    asked to confirm its settings; one that did so when the call began will do so again. One that
+    refuses is there, and is not asked any more.
     `unnoticed` is then the loop's time at which those words began and ended, None as an end if the
     caller still speaks.
     """
@@ -42,7 +44,8 @@ class Ear:
 
     def hear(self, frame: rtc.AudioFrame) -> None:
         """Take what the server is sent as well."""
-        self._stream.push_frame(frame)
+        if not self._listening.done():
+            self._stream.push_frame(frame)
 
     async def close(self) -> None:
         """Stop listening."""
@@ -68,7 +71,10 @@ class Ear:
             self._timer = self._loop.call_at(self._ended + self._half, self._ask)
 
     def _on_server_event(self, event: Mapping[str, Any]) -> None:
-        self._confirms |= event["type"] == "session.updated"
+        if event["type"] == "session.updated":
+            self._confirms = True
+        elif event["type"] == "error" and event["error"].get("event_id") == _ASKING:
+            self._confirms = False
         self._told = self._loop.time()
         self._settle()
 
