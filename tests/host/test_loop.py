@@ -29,6 +29,9 @@ PLAYED = (
     "realtime start 401",
     "realtime question dies_before",
     "realtime question never_answers",
+    "realtime mid-answer stalls",
+    "realtime tool dies_after",
+    "realtime speaking deaf",
     "two-realtime question response_failed",
     "llm question 500",
     "stt question 401",
@@ -57,7 +60,7 @@ async def switched(
     """Play the row from the beginning; return what the monitor says of the call."""
     service.reset()
     shutil.rmtree(host.state / "backends", ignore_errors=True)
-    rehearse(service)
+    row.rehearse(service)
     row.begin(service)
     one = await dial(row.agent)
     await asked(one)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from rig.ear import LOUD
 from rig.openai_realtime import Fault
 from rig.records import ended_record
-from rig.talk import PIPELINE, QUESTION, asked, conversation, gap_before, rehearse
+from rig.script import Tone
+from rig.talk import (
+    FIRST_MODEL,
+    GREETINGS,
+    LONG,
+    PIPELINE,
+    QUESTION,
+    REALTIME,
+    SECOND,
+    SECOND_MODEL,
+    asked,
+    conversation,
+    gap_before,
+    rehearse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -67,6 +83,96 @@ async def test_words_that_a_deaf_server_took_are_answered(
     first, second = (await ended_record(host, one.room.name))["backends"]
     assert first["reason"] == "timeout"
     assert heard < second["gap"] < heard + PAUSE
+
+
+async def test_a_thought_is_finished_by_whoever_can(dial: Dial, service: OpenAIService) -> None:
+    """The second backend dies before it has said a word of it; the third does it instead."""
+    service.realtime.script = {"": Tone(GREETINGS[0]), "do for me": Tone(LONG, 5.0)}
+    service.realtime.fault = [
+        Fault("dies_midway", response=1, after=2.0, model=FIRST_MODEL),
+        Fault("dies_before", model=SECOND_MODEL),
+    ]
+    one = await dial("two-realtime")
+    ended = await asked(one)
+    await one.wait_heard(REALTIME, after=ended)
+    await one.wait_heard(PIPELINE, after=ended)
+    assert one.heard(SECOND) == 0
+    assert conversation(service)[-1][1] in LONG
+    asked_for = service.http.journal.of("chat")[-1].event["body"]["messages"]
+    assert "Finish that thought" in str(asked_for)
+
+
+async def test_the_last_backend_finishes_its_thought_when_it_is_back(
+    dial: Dial, host: Host, service: OpenAIService
+) -> None:
+    """It is refused when it is tried again; the next time it goes on."""
+    service.realtime.script = {"": Tone(GREETINGS[0]), "do for me": Tone(LONG, 5.0)}
+    service.realtime.fault = Fault("dies_midway", response=1, after=2.0)
+    one = await dial("alone")
+    ended = await asked(one)
+    await service.realtime.journal.wait("broken_off")
+    service.realtime.fault = Fault("refuse")
+    await host.wait_log("leaving backend", room=one.room.name, count=2)
+    service.realtime.fault = None
+    broken = await one.wait_heard(REALTIME, after=ended)
+    await one.wait_silence(0.2)
+    await one.wait_heard(REALTIME, after=broken.end)
+    assert "Finish that thought" in str(service.realtime.journal.of("response.create")[-1].event)
+
+
+async def test_an_answer_that_was_received_is_heard_to_its_end(
+    dial: Dial, host: Host, service: OpenAIService
+) -> None:
+    """Its server dies when it has sent all of it; nobody says it again."""
+    service.realtime.script = {"": Tone(GREETINGS[0]), "do for me": Tone(LONG, 10.0)}
+    service.realtime.fault = Fault("dies_after", response=1)
+    service.realtime.pace = 8.0
+    one = await dial("spoken")
+    ended = await asked(one)
+    await host.wait_log("leaving backend", room=one.room.name)
+    await host.wait_log("took over", room=one.room.name)
+    assert one.heard(REALTIME, ended) > 9.5
+    await one.wait_silence(1.0)
+    assert one.heard(PIPELINE) == 0
+
+
+@pytest.mark.slow
+async def test_an_answer_that_would_go_on_for_too_long_is_finished_in_a_few_words(
+    dial: Dial, service: OpenAIService
+) -> None:
+    """While it plays, nobody hears the caller."""
+    service.realtime.script = {"": Tone(GREETINGS[0]), "do for me": Tone(LONG, 24.0)}
+    service.realtime.fault = Fault("dies_after", response=1)
+    service.realtime.pace = 8.0
+    one = await dial("spoken")
+    ended = await asked(one)
+    next_ = await one.wait_heard(PIPELINE, after=ended, within=25)
+    assert gap_before(one, next_) < 1.0
+    assert 15 < one.heard(REALTIME, ended) < 20
+    assert "Finish that thought" in str(service.http.journal.of("chat")[-1].event)
+
+
+async def test_what_only_the_lost_server_took_for_words_costs_nobody_else(
+    dial: Dial, host: Host, service: OpenAIService
+) -> None:
+    """The next one finds no words in a cough, and owes no answer to it."""
+    one = await dial("two-realtime")
+    await one.wait_heard()
+    await one.wait_silence(0.4)
+    coughing = asyncio.create_task(one.say("Ahem, ahem!"))
+    await service.realtime.journal.wait("speech_started")
+    service.realtime.loud = float("inf")
+    service.realtime.fault = Fault("dies_idle", after=0.0, model=FIRST_MODEL)
+    await coughing
+    await host.wait_log("took over", room=one.room.name)
+    await one.wait_silence(PATIENCE + 1)
+    service.realtime.loud = LOUD
+    _, ended = await one.say(QUESTION)
+    await one.wait_heard(SECOND, after=ended)
+    left = [line for line in host.log if line["message"] == "leaving backend"]
+    assert [line["backend"] for line in left if line["room"] == one.room.name] == [
+        "openai-realtime-1"
+    ]
 
 
 async def test_a_gap_counts_from_the_end_of_the_caller_s_words(

@@ -10,12 +10,14 @@ import yaml
 
 from .openai_http import HTTPFault, HTTPFaultKind
 from .openai_realtime import Fault, FaultKind
-from .talk import FIRST_MODEL, SECOND_MODEL
+from .script import Call, Tone
+from .talk import FIRST_MODEL, GREETINGS, LONG, MORE, SECOND_MODEL, rehearse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .openai_service import OpenAIService
+    from .script import Turn
 
 FOLDER = Path(__file__).parents[1] / "faults"
 ENDPOINTS = {"llm": "chat", "stt": "stt", "tts": "tts"}
@@ -30,6 +32,14 @@ MOMENTS = {
     "start": 0, "idle": 0, "speaking": 0, "question": 1, "mid-answer": 1, "after-answer": 1,
     "tool": 1, "tool-answer": 2,
 }  # fmt: skip
+
+#: Seconds that a realtime model takes for the long answer.
+SPOKEN = 5.0
+#: The second one takes longer than the agents' `first_audio_timeout`.
+CALLS = {
+    "tool": Call("check_availability", {"day": "monday"}, first="One moment."),
+    "tool-answer": Call("look_up_history"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +74,26 @@ class Row:
 
     def __str__(self) -> str:
         return f"{self.table} {self.moment} {self.fault}"
+
+    def rehearse(self, service: OpenAIService) -> None:
+        """Let the answers be of the kind that the moment needs."""
+        rehearse(service)
+        if self.moment in CALLS:
+            call = CALLS[self.moment]
+            service.realtime.script = {"": Tone(GREETINGS[0]), "do for me": call}
+            service.http.answers({"": GREETINGS[1], "do for me": call})
+        elif self.moment == "mid-answer":
+            service.realtime.script = self._long_winded
+            # A language model breaks off in the middle, its TTS has a whole sentence by then.
+            words = f"{LONG} {MORE} {MORE}" if self.side == "llm" else LONG
+            service.http.answers({"": GREETINGS[1], "do for me": words})
+
+    def _long_winded(self, turn: Turn) -> Tone:
+        if "do for me" not in turn.text:
+            cut_off = "cut off" in turn.instructions
+            return Tone("And so on.", 1.5) if cut_off else Tone(GREETINGS[0])
+        is_first = self.side == "realtime" and turn.model == FIRST_MODEL
+        return Tone(LONG, SPOKEN) if is_first else Tone("And so on.", 1.5)
 
     def begin(self, service: OpenAIService) -> None:
         """Let it go wrong: at once, or once the greeting is out."""

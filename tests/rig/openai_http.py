@@ -54,13 +54,13 @@ ERRORS: dict[str, tuple[int, str, str]] = {
 class HTTPFault:
     """What goes wrong at an endpoint, from its n-th request on.
 
-    `after` is how long `slow` waits before it answers. `cut` breaks the connection, and `stalls`
-    falls silent, when half of the answer is sent; `hang` never answers.
+    `cut` breaks the connection, and `stalls` falls silent, when half of the answer is sent; `hang`
+    never answers. `after` is how long `slow` waits before it answers, and `cut` in the middle.
     """
 
     kind: HTTPFaultKind
     request: int = 0
-    after: float = 3.0
+    after: float = 0.05
     model: str | None = None
 
 
@@ -282,7 +282,7 @@ async def _stream(
         await response.write(whole[: len(whole) // 2])
         if fault.kind == "stalls":
             await asyncio.Event().wait()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(fault.after)
         if request.transport:
             request.transport.abort()
         return response

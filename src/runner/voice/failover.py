@@ -19,12 +19,15 @@ from runner.voice.words import Words
 
 _log = logging.getLogger(__name__)
 
-# Seconds: what was received may play this long; LiveKit's end of it comes a little later than ours.
-_PLAYOUT, _LATE = 6.0, 0.3
+# Seconds: what was received may play this long, for meanwhile a caller may speak who is not heard
+# before it is over; LiveKit's end of it comes a little later than ours.
+_PLAYOUT, _LATE = 15.0, 0.3
 _INTERRUPT = 2.0
 _ENTER = 5.0
 # Seconds until an answer that has begun is on its way.
 _BEGUN = 0.3
+# Seconds within which words that are heard once more are over.
+_REPLAYED = 2.0
 
 
 class Observer:
@@ -114,7 +117,8 @@ class Failover:
         self._tell_left(backend, failure.reason)
         self._lineup.failed(backend, failure.reason)
         await self._finish(failure.watch)
-        self._handover.heard_until = max(self._handover.heard_until, failure.watch.heard_until)
+        heard_until = min(failure.watch.heard_until, asyncio.get_running_loop().time())
+        self._handover.heard_until = max(self._handover.heard_until, heard_until)
         if failure.cut_off and failure.reason == SILENT:
             self._handover.stalled(failure.watch.sounded)
         if isinstance(backend, AnnouncementBackend):
@@ -138,6 +142,7 @@ class Failover:
             # The next one can use the time; without any, LiveKit opens them as soon.
             self._go(self._lineup.connect())
             await _within(self._signs.speech.wait_for_playout(), min(left + _LATE, _PLAYOUT))
+            self._handover.cut_off |= left > _PLAYOUT
         # An interrupted tool would be lost, and be called again by the next backend.
         await self._signs.tools_over()
         await _within(self._session.interrupt(force=True), _INTERRUPT)
@@ -159,7 +164,7 @@ class Failover:
         history = self._handover.history()
         # Otherwise LiveKit drops the calls of all tools that are the session's.
         await agent.update_chat_ctx(history, exclude_invalid_function_calls=False)
-        agent.opening = self._handover.opening(history, cut_off=failure.cut_off)
+        agent.opening = self._handover.opening(history)
         agent.owes_answer = unanswered(history)
         # Later it may be the end of words that are heard again.
         quiet = self._handover.quiet_since
@@ -171,11 +176,10 @@ class Failover:
             return False
         self._report(agent.backend, failure)
         self._prepare(watch)
-        if self._handover.replay(failure.unheard, failure.time):
-            watch.expect()
-        elif agent.opening is Opening.LISTEN:
-            return True
-        self._go(self._report_gap(agent.backend, watch, quiet))
+        # Whether there are words in it that want an answer, it is the new backend that tells.
+        replayed = self._handover.replay(failure.unheard, failure.time)
+        if replayed or agent.opening is not Opening.LISTEN:
+            self._go(self._report_gap(agent.backend, watch, quiet))
         return True
 
     def _prepare(self, watch: Watch) -> None:
@@ -200,9 +204,11 @@ class Failover:
 
     async def _report_gap(self, backend: Backend, watch: Watch, quiet: float | None) -> None:
         """Tell how long the caller waits, who is `quiet` since then; None: not yet."""
+        replayed = asyncio.get_running_loop().time() + _REPLAYED
         heard = await watch.first_sound()
-        quiet = self._handover.quiet_since if quiet is None else quiet
-        gap = round(heard - max(self._handover.heard_until, quiet or 0.0, self._met), 3)
+        latest = self._handover.quiet_since or 0.0
+        quiet = latest if quiet is None or latest > replayed else quiet
+        gap = round(heard - max(self._handover.heard_until, quiet, self._met), 3)
         _log.info("backend is heard", extra={"backend": backend.name, "seconds": gap})
         for observer in self._observers:
             observer.heard(backend, gap)

@@ -25,13 +25,14 @@ _UNNOTICED = 0.7
 class Handover:
     """Follows one call's conversation, for the moment when another backend takes it up.
 
+    `cut_off` says that the caller is owed the end of a thought.
     `heard_until` is when the last sound of the backends that were left ended, `quiet_since` when
     the caller stopped speaking as far as anything told, None if that is to come; both by the loop's
     time.
     """
 
     def __init__(self, session: AgentSession[None]) -> None:
-        self.heard = False
+        self.heard = self.cut_off = False
         self.heard_until = 0.0
         self.quiet_since: float | None = 0.0
         self._session = session
@@ -86,7 +87,7 @@ class Handover:
             history.add_message(role="user", content=" ".join(self._transcripts))
         return history
 
-    def opening(self, history: llm.ChatContext, *, cut_off: bool) -> Opening:
+    def opening(self, history: llm.ChatContext) -> Opening:
         """Say what a backend that takes over begins with."""
         if not self.heard:
             return Opening.GREET
@@ -95,13 +96,13 @@ class Handover:
             return Opening.LISTEN
         if unanswered(history):
             return Opening.ANSWER
-        return Opening.GO_ON if cut_off else Opening.LISTEN
+        return Opening.GO_ON if self.cut_off else Opening.LISTEN
 
     def replay(self, unheard: float, failed: float) -> bool:
         """Let the new backend hear the caller's words that nobody understood.
 
         At least those since the one before `failed`, or since it may have been deaf (`unheard`);
-        tell whether they are known to be there, still to be answered.
+        tell whether somebody has noticed any.
         """
         began = self._speaks_since
         # While an agent spoke there may be nothing but its echo.

@@ -147,6 +147,8 @@ class Signs:
             self._handover.answered()
             self._errors.clear()
             self._on_heard()
+            if agent is self.agent:
+                self._handover.cut_off = False
         if speech is self.speech and not watch.answering:
             watch.settle()
         if error := speech.exception():
@@ -221,6 +223,7 @@ class Signs:
         if agent.unnoticed:
             self._handover.unnoticed(*agent.unnoticed)
         cut_off = (cut_off or self._watch.answering) and self._watch.frames > 0
+        self._handover.cut_off |= cut_off
         unheard = max(now - agent.may_miss, self._told)
         self._on_failure(Failure(agent, self._watch, reason, now, cut_off, unheard))
 
