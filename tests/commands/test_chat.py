@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 from rig.openai_http import HTTPFault
@@ -31,16 +33,8 @@ def chat(tmp_path: Path) -> Chat:
     def run(
         agent: Path | str, *said: str, typed: str = "", environment: Mapping[str, str] = PROXY
     ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "runner", "chat", str(agent)]
         return subprocess.run(
-            [*command, *(word for text in said for word in ("--say", text))],
-            cwd=ROOT,
-            env={
-                "PATH": "/usr/bin:/bin",
-                "PYTHONPATH": str(ROOT / "src"),
-                "RUNNER_STATE_DIR": str(tmp_path / "state"),
-                **environment,
-            },
+            **invocation(agent, *said, state=tmp_path / "state", environment=environment),
             input=typed,
             capture_output=True,
             text=True,
@@ -49,6 +43,35 @@ def chat(tmp_path: Path) -> Chat:
         )
 
     return run
+
+
+def invocation(
+    agent: Path | str, *said: str, state: Path, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return how `subprocess` is to start `runner chat`."""
+    command = [sys.executable, "-m", "runner", "chat", str(agent)]
+    return {
+        "args": [*command, *(word for text in said for word in ("--say", text))],
+        "cwd": ROOT,
+        "env": {
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT / "src"),
+            "RUNNER_STATE_DIR": str(state),
+            **environment,
+        },
+    }
+
+
+def come(stream: IO[bytes], *words: bytes) -> list[float]:
+    """Return when each of the words had come out of a pipe, in seconds."""
+    text, times = b"", []
+    for word in words:
+        while word not in text:
+            piece = os.read(stream.fileno(), 4096)
+            assert piece, text
+            text += piece
+        times.append(time.monotonic())
+    return times
 
 
 def test_without_a_key_the_agent_is_rehearsed(chat: Chat) -> None:
@@ -97,6 +120,25 @@ def test_with_a_key_the_agents_own_backends_answer(
     assert "  [look_up_history: A check-up in May.]" in lines
     assert lines[-1].startswith(f"{agent.capitalize()}: You had")
     assert not openai_service.http.journal.of("tts")
+
+
+def test_words_are_shown_while_the_rest_is_still_made(
+    openai_service: OpenAIService, tmp_path: Path
+) -> None:
+    """Whoever reads along has the first words seconds before the model has made the last."""
+    answer = "First we clean your teeth, then we look at them, and at last we talk about them."
+    openai_service.http.answers({"": "Welcome.", "do for me": answer}, between=0.6)
+    started = invocation(
+        FAILING / "typed.yaml", "What can you do for me?",
+        state=tmp_path / "state", environment=openai_service.environment,
+    )  # fmt: skip
+    with subprocess.Popen(**started, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        first, last = come(process.stdout, b"First we", b"about them.")
+        process.stdout.read()
+    print(f"  the first words came {last - first:.2f} s before the last")
+    assert last - first > 1.2
+    assert process.returncode == 0
 
 
 def test_a_backend_that_fails_is_left_as_in_a_call(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import signal
 import time
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+import yaml
 from host.studio import a_studio, address_of, printed_address
-from rig.host import Host
+from rig.host import REPOSITORY, Host
 from rig.page import Page
 from rig.script import Tone
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 AGENTS = Path(__file__).with_name("agents")
 BROKEN = "prompt: Hello {{ nobody }}.\n"
 REALTIME, PIPELINE = 440.0, 880.0
+RECIPE = re.compile(r"^## Without OpenAI\n.*?^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -307,23 +310,28 @@ async def test_a_signal_ends_the_studio_and_its_calls(
     await host.wait_log("call ended", reason="the studio was stopped")
 
 
-async def test_a_server_of_ones_own_needs_no_key(
+async def test_the_recipe_without_openai_holds_a_call(
     hosts: Callable[[Host], Host], openai_service: OpenAIService, page: Page, tmp_path: Path
 ) -> None:
-    """With `base_url` an agent is really run where no key is set at all."""
-    openai_service.http.answers({"": "Welcome here."})
+    """The agent in the docs is checked, hears and answers where no key is set at all."""
+    openai_service.hears("What is on show?")
+    openai_service.http.answers({"": "Welcome here.", "on show": "A whale."})
+    (recipe,) = RECIPE.findall((REPOSITORY / "docs" / "studio.md").read_text("utf-8"))
     folder = tmp_path / "agents"
     folder.mkdir()
-    part = f"model: own, base_url: '{openai_service.base_url}', api_key_env: none"
-    (folder / "own.yaml").write_text(
-        "prompt: You are local.\n"
-        "backends:\n"
-        f"  - {{kind: openai-pipeline, stt: {{{part}}}, llm: {{{part}}}, tts: {{{part}}}}}\n"
-    )
+    own = re.sub(r"http://127\.0\.0\.1:\d+/v1", openai_service.base_url, recipe)
+    (folder / "museum.yaml").write_text(own, "utf-8")
     host = hosts(a_studio(folder, environment={}, home=tmp_path / "home"))
-    await page.call(await address_of(host), "own")
-    await page.wait_heard(PIPELINE, within=20)
-    await page.wait_words("Welcome here.")
+    await page.call(await address_of(host), "museum")
+    await page.wait_words("Welcome here.", within=20)
+    await page.wait_silence()
+    await page.say("What is on show?")
+    await page.wait_words("A whale.")
+    await page.wait_heard(PIPELINE, after=page.said[-1][1])
+    (backend,) = yaml.safe_load(recipe)["backends"]
+    for part, endpoint in (("stt", "stt"), ("llm", "chat"), ("tts", "tts")):
+        asked = {entry.event["model"] for entry in openai_service.http.journal.of(endpoint)}
+        assert asked == {backend[part]["model"]}
 
 
 async def test_the_studio_stands_beside_the_worker(

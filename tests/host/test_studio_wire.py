@@ -205,13 +205,14 @@ async def test_a_segment_is_over_when_the_page_says_so() -> None:
 
 @pytest.mark.parametrize("flushed", [True, False])
 async def test_a_cleared_segment_was_cut(flushed: bool) -> None:
-    """It is over once both the end of its sound and the page's answer are there."""
+    """It is cut at once, and over when the end of its sound and the page's answer are there."""
     speech = Speech()
     await speech.say()
     if flushed:
         speech.loudspeaker.flush()
     speech.loudspeaker.clear_buffer()
     speech.loudspeaker.clear_buffer()
+    assert speech.loudspeaker.was_cut
     assert [one for one in speech.wire.events if one["type"] == "clear"] == [
         {"type": "clear", "segment": 1}
     ]
@@ -221,7 +222,6 @@ async def test_a_cleared_segment_was_cut(flushed: bool) -> None:
     speech.answer(1, 0.4, interrupted=True)
     speech.loudspeaker.flush()
     assert speech.finished == [(0.4, True)]
-    assert speech.loudspeaker.was_cut
     await speech.say()
     assert speech.wire.sound
 

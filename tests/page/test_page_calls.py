@@ -135,6 +135,25 @@ async def test_the_server_hears_the_microphone(open_page: Open, studio: StandInS
     await shown(page, "#mute", "Mute")
 
 
+async def test_the_microphone_leaves_out_what_the_page_plays(
+    open_page: Open, studio: StandInStudio
+) -> None:
+    """Echo cancellation is asked for, not left to the browser, and given."""
+    page = await open_page()
+    await page.evaluate("""() => {
+        const ask = MediaDevices.prototype.getUserMedia;
+        MediaDevices.prototype.getUserMedia = async function (wanted) {
+            const stream = await ask.call(this, wanted);
+            const given = stream.getAudioTracks()[0].getSettings();
+            window.echo = [wanted.audio.echoCancellation, given.echoCancellation];
+            return stream;
+        };
+    }""")
+    call = await talk(page, studio)
+    await call.speech()
+    assert await page.evaluate("window.echo") == [True, True]
+
+
 @pytest.mark.parametrize("rate", [24_000, 44_100, 48_000])
 async def test_the_microphone_is_resampled_where_the_browser_does_not(
     rate: int, open_page: Open, studio: StandInStudio

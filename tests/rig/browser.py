@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TAP = Path(__file__).with_name("tap.js")
 LOUD = 0.02
+NEAR = 60
 
 
 async def launch(playwright: Playwright, microphone: Path) -> Browser:
@@ -90,6 +91,23 @@ async def loud(page: Page) -> float:
     return sum(note["seconds"] for note in await sounds(page))
 
 
+async def speech_begun(page: Page, after: float, *, within: float = 10.0) -> float:
+    """Return when speech began at the microphone, after `after` on the clock of `sounds`.
+
+    A sound of less than 0.1 s, such as the end of a word that was muted, is no speech.
+    """
+    notes = f"window.spoken.filter((note) => note.at > {after})"
+    loud = f"all.slice(at, at + 10).filter((one) => one.loud > {LOUD}).length === 10"
+    note = await _wait(page, f"{notes}.find((_, at, all) => {loud})", within)
+    return float(note["at"])
+
+
+async def last_tone(page: Page, hz: float) -> float:
+    """Return when a tone ended that has sounded."""
+    notes = [note for note in await sounds(page) if abs(note["hz"] - hz) < NEAR]
+    return notes[-1]["at"] + notes[-1]["seconds"]
+
+
 async def now(page: Page) -> float:
     """Return the time on the clock of `sounds`."""
     return float(await page.evaluate("performance.now() / 1000"))
@@ -99,7 +117,7 @@ async def wait_tone(
     page: Page, hz: float, *, seconds: float = 0.2, after: float = 0.0, within: float = 10.0
 ) -> None:
     """Wait until a tone has sounded for so many seconds."""
-    notes = f"window.heard.filter((one) => one.at > {after} && Math.abs(one.hz - {hz}) < 60)"
+    notes = f"window.heard.filter((one) => one.at > {after} && Math.abs(one.hz - {hz}) < {NEAR})"
     await _wait(page, f"{notes}.reduce((sum, one) => sum + one.seconds, 0) >= {seconds}", within)
 
 
@@ -109,14 +127,19 @@ async def wait_silence(page: Page, *, within: float = 10.0) -> None:
     await _wait(page, f"!window.heard.some((note) => {recent} && note.loud > {LOUD})", within)
 
 
-async def _wait(page: Page, true: str, within: float) -> None:
-    """Wait in the page, where its policy lets playwright's own waiting evaluate nothing."""
+async def _wait(page: Page, true: str, within: float) -> Any:
+    """Wait in the page, where its policy lets playwright's own waiting evaluate nothing.
+
+    Returns what has become true.
+    """
     script = f"""async () => {{
         const end = performance.now() + {within * 1000};
         while (!({true}) && performance.now() < end) await new Promise((go) => setTimeout(go, 10));
         return {true};
     }}"""
-    assert await page.evaluate(script), f"{true}: not within {within} s"
+    value = await page.evaluate(script)
+    assert value, f"{true}: not within {within} s"
+    return value
 
 
 async def violations(page: Page) -> list[str]:

@@ -81,7 +81,7 @@ class OpenAIHTTP:
         self.tones: dict[str, float] = {}
         self.seconds_per_character = 0.06
         self._script: dict[str, str | Call] = {"": "Hello, how may I help?"}
-        self._first_token = 0.0
+        self._profile: dict[str, float] = {}
         self._transcripts: tuple[str, ...] = ("Hello",)
         self._requests: Counter[str] = Counter()
 
@@ -117,14 +117,21 @@ class OpenAIHTTP:
         self.journal.clear()
         self._load()
 
-    def answers(self, script: Mapping[str, str | Call], *, first_token: float = 0.0) -> None:
+    def answers(
+        self, script: Mapping[str, str | Call], *, first_token: float = 0.0, between: float = 0.0
+    ) -> None:
         """Set what the chat model answers, by a part of the caller's last words.
 
         The key "" is for everything else, a greeting too. A `Call` is a tool call and, when the
         tool's output has arrived, its `then.text`; its `first` is spoken before that.
-        `first_token` is the seconds before the first.
+        `first_token` is the seconds before the first, `between` those before every next 20
+        characters.
         """
-        self._script, self._first_token = dict(script), first_token
+        self._script, self._profile = dict(script), {}
+        if first_token:
+            self._profile["ttft"] = first_token * 1000
+        if between:
+            self._profile["tps"] = 1 / between
         self._load()
 
     def hears(self, *texts: str) -> None:
@@ -182,14 +189,14 @@ class OpenAIHTTP:
             if isinstance(reply, Call):
                 call = {"name": reply.name, "arguments": dict(reply.arguments)}
                 then = {**match, "hasToolResult": True}
-                fixtures.append(_answer(then, reply.then.text, self._first_token))
+                fixtures.append(_answer(then, reply.then.text, self._profile))
                 match["hasToolResult"] = False
                 said = {"content": reply.first} if reply.first else {}
                 fixtures.append({"match": match, "response": {**said, "toolCalls": [call]}})
             else:
-                fixtures.append(_answer(match, reply, self._first_token))
+                fixtures.append(_answer(match, reply, self._profile))
         if "" not in self._script:
-            fixtures.append(_answer({"endpoint": "chat"}, "Hello.", self._first_token))
+            fixtures.append(_answer({"endpoint": "chat"}, "Hello.", self._profile))
         last = len(self._transcripts) - 1
         for number, text in enumerate(self._transcripts):
             match = {"endpoint": "transcription"}
@@ -242,10 +249,12 @@ def port_of(request: web.Request) -> int:
     return peer[1] if peer else 0
 
 
-def _answer(match: dict[str, Any], text: str, first_token: float = 0.0) -> dict[str, Any]:
+def _answer(
+    match: dict[str, Any], text: str, profile: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     fixture: dict[str, Any] = {"match": match, "response": {"content": text}}
-    if first_token:
-        fixture["streamingProfile"] = {"ttft": first_token * 1000}
+    if profile:
+        fixture["streamingProfile"] = dict(profile)
     return fixture
 
 

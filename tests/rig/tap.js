@@ -1,23 +1,30 @@
-/** Listens where the page's sound leaves its audio graph: how loud and how high, 10 ms a note. */
+/**
+ * Listens at both ends of the page's audio graph: how loud and how high, 10 ms a note. `heard` is
+ * what leaves it, `spoken` what comes in from the microphone.
+ */
 (() => {
   const { connect } = AudioNode.prototype;
   window.heard = [];
+  window.spoken = [];
   AudioNode.prototype.connect = function (target, ...rest) {
-    if (target instanceof AudioDestinationNode) {
-      const tap = new MediaStreamAudioDestinationNode(target.context, { channelCount: 1 });
-      connect.call(this, tap);
-      listen(tap.stream.getAudioTracks()[0]);
-    }
+    if (target instanceof AudioDestinationNode) tap(this, window.heard);
+    if (this instanceof MediaStreamAudioSourceNode && target instanceof AudioWorkletNode) tap(this, window.spoken);
     return connect.call(this, target, ...rest);
   };
 
+  function tap(node, notes) {
+    const end = new MediaStreamAudioDestinationNode(node.context, { channelCount: 1 });
+    connect.call(node, end);
+    listen(end.stream.getAudioTracks()[0], notes);
+  }
+
   /** The processor keeps what is not read at once, so a page that is slow loses nothing. */
-  async function listen(track) {
+  async function listen(track, notes) {
     const { readable } = new MediaStreamTrackProcessor({ track, maxBufferSize: 3000 });
-    let began = null;
+    let began = Infinity; // on the clock of the page; the note that came with the least delay knows
     for await (const sound of readable) {
-      began ??= performance.now() / 1000 - sound.timestamp / 1e6;
-      window.heard.push(note(sound, began));
+      began = Math.min(began, performance.now() / 1000 - sound.timestamp / 1e6);
+      notes.push(note(sound, began));
       sound.close();
     }
   }

@@ -104,7 +104,8 @@ class Loudspeaker(AudioOutput):
         """Let the page be silent at once."""
         if self._cleared or not (self._open or self._unanswered):
             return
-        self._cleared = True
+        # Its words may end before the page has answered.
+        self._cleared = self.was_cut = True
         self._wire.drop_sound()
         self._wire.tell("clear", segment=self._segment)
 
