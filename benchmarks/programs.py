@@ -22,7 +22,7 @@ from rig.livekit_server import LiveKitServer
 
 ROOT = Path(__file__).parent.parent
 OURS, PEER = "runner", "hand-written"
-BUSY = 0.1  # of one processor; an idle host takes 0.04
+BUSY = 0.1  # of one processor; an idle host takes 0.02, with the processes that it keeps 0.04
 _PROC = Path("/proc")
 
 

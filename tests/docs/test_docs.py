@@ -13,6 +13,7 @@ import pytest
 
 from runner.definition.loader import load
 from runner.definition.reporters import as_text
+from runner.logs import FIELDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -25,6 +26,10 @@ RUN = re.compile(
     r"^<!-- run(?: in (\S+))? -->\n" + _FENCE.format("console"), re.MULTILINE | re.DOTALL
 )
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)")
+#: A line of the log: in a block with its time, or within a sentence.
+LOGGED = re.compile(r"^\d{4}-\d\d-\d\dT\S+ [A-Z]+ .*$|`[a-z][a-z :']+ \w+=[^`]*`", re.MULTILINE)
+#: What the log adds to the fields, behind them.
+ADDED = ("logger", "error")
 PRIVATE = re.compile(
     r"/(?:work|home|root|tmp|Users|usr/local)/|\.pyenv|pypi\.org|pythonhosted|npmjs|crates\.io"
     r"|proxy\.golang|artifactory|nexus",
@@ -85,6 +90,24 @@ def test_the_rules_page_is_made_from_the_rules() -> None:
         check=True,
     )
     assert made.stdout == page
+
+
+def test_the_table_of_log_fields_has_every_field_and_no_other() -> None:
+    """docs/hosting.md explains each field that a line may carry, once."""
+    section = (DOCS / "hosting.md").read_text("utf-8").partition("\n## The log\n")[2]
+    table = section[section.index("| field |") :].partition("\n\n")[0]
+    cells = [row.split("|")[1] for row in table.splitlines()[2:]]
+    explained = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(explained) == sorted([*FIELDS, *ADDED])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=short)
+def test_a_line_of_the_log_has_the_fields_that_the_log_writes(page: Path) -> None:
+    """Its fields are known ones, and in the log's order."""
+    order = [*FIELDS, *ADDED]
+    for line in LOGGED.findall(page.read_text("utf-8")):
+        names = re.findall(r" (\w+)=", re.sub(r'"[^"]*"', "", line))
+        assert names == sorted(set(names) & set(order), key=order.index), line
 
 
 @pytest.mark.parametrize("page", [*PAGES, *EXAMPLES, ROOT / "README.md"], ids=short)

@@ -59,6 +59,8 @@ class Caller:
         self.said: list[tuple[float, float]] = []
         self.happenings: list[Happening] = []
         self.captions: list[tuple[float, str, str]] = []
+        #: The words of every transcription as far as they have come, by its stream.
+        self.shown: dict[str, str] = {}
         self._tones = np.array(tones)
         self._window = np.hanning(round(sound.RATE * FRAME_SECONDS))
         self._changed = asyncio.Condition()
@@ -252,8 +254,11 @@ class Caller:
 
     def _caption(self, reader: rtc.TextStreamReader, identity: str) -> None:
         async def read() -> None:
-            text = await reader.read_all()
-            self.captions.append((self.now, identity, text))
+            stream = reader.info.stream_id
+            self.shown[stream] = ""
+            async for piece in reader:
+                self.shown[stream] += piece
+            self.captions.append((self.now, identity, self.shown[stream]))
             await self._tell()
 
         self._go(read())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from runner.definition.freeze import DEFAULT_GREETING
+from runner.voice.recorded import SORRY
 
 from .script import Tone
 
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .caller import Caller, Span
+    from .host import Host
     from .openai_service import OpenAIService
 
 REALTIME, SECOND, PIPELINE = TONES = (440.0, 660.0, 880.0)
@@ -43,6 +47,26 @@ async def asked(one: Caller) -> float:
 def gap_before(one: Caller, next_: Span, ended: float = 0.0) -> float:
     """Return for how long neither the agent nor, until `ended`, the caller was heard."""
     return next_.start - max([ended, *(s.end for s in one.spans if s.start < next_.start)])
+
+
+def stayed(host: Host, one: Caller) -> bool:
+    """Tell whether the call was left by none of its backends so far."""
+    rooms = [line.get("room") for line in host.log if line["message"] == "leaving backend"]
+    return one.room.name not in rooms
+
+
+async def hears_last_words(one: Caller) -> None:
+    """Wait until the sentence that ships with the package was heard, and ended the call.
+
+    Its sound is whole. Its caption may lack the end: the room goes with the last of the sound.
+    """
+    await one.wait_happening("disconnected", within=20)
+    whole = sum([frame.duration async for frame in SORRY.frames()])
+    heard = max(span.end for span in one.spans) - min(span.start for span in one.spans)
+    assert heard == pytest.approx(whole, abs=0.6)
+    words = "".join(one.shown.values())
+    assert SORRY.sentence.startswith(words)
+    assert "Please ring again" in words
 
 
 def conversation(service: OpenAIService) -> list[tuple[str, str]]:
