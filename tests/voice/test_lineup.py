@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+from aiohttp import web
+from catalog.backends import pipeline
 from catalog.specs import a_spec
 
+from runner.voice import lineup
 from runner.voice.lineup import Lineup
 from runner.voice.reasons import NO_KEY, UNBUILDABLE
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import AsyncIterator
 
     from runner.definition.spec import Backend
 
@@ -40,3 +45,38 @@ async def test_what_cannot_be_built_is_told_and_passed_over(
     assert agent is not None
     assert agent.backend is local
     assert told == [("primary", UNBUILDABLE), ("keyless", NO_KEY)]
+
+
+@pytest.fixture
+async def asked() -> AsyncIterator[tuple[str, asyncio.Queue[str]]]:
+    """Serve nothing, and tell what was asked for."""
+    queue: asyncio.Queue[str] = asyncio.Queue()
+
+    async def answer(request: web.Request) -> web.Response:
+        queue.put_nowait(request.path)
+        return web.Response(status=404)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1", queue
+    await runner.cleanup()
+
+
+async def test_connections_of_the_next_are_used_until_it_is_taken(
+    asked: tuple[str, asyncio.Queue[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server would close what nobody uses for a minute or two."""
+    base_url, requests = asked
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("OPENAI_BASE_URL", base_url)
+    monkeypatch.setattr(lineup, "_KEPT", 0.05)
+    next_ = Lineup(replace(a_spec("front-desk"), backends=(pipeline(),)), lambda *_: None)
+    next_.prepare()
+    keeping = asyncio.create_task(next_.keep_connected())
+    async with asyncio.timeout(5):
+        assert {await requests.get() for _ in range(3 * 3)} == {"/v1/"}
+        assert next_.take() is not None
+        await keeping

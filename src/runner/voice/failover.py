@@ -63,6 +63,7 @@ class Failover:
         self._met = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
+        self._connecting: asyncio.Task[None] | None = None
 
     def first(self) -> BackendAgent | None:
         """Build the first backend that can be built; None if none can."""
@@ -184,13 +185,15 @@ class Failover:
 
     def _prepare(self, watch: Watch) -> None:
         self._lineup.prepare()
-        self._go(self._connect_next(watch))
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self._connecting = self._go(self._connect_next(watch))
 
     async def _connect_next(self, watch: Watch) -> None:
         # Not before: the caller waits for the present one, and its first words must not be late.
         await watch.first_sound()
         await asyncio.sleep(_BEGUN)
-        await self._lineup.connect()
+        await self._lineup.keep_connected()
 
     def _follow(self, agent: BackendAgent) -> Watch:
         # The last backend of a list is given more time with every try.

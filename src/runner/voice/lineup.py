@@ -1,5 +1,6 @@
 """Which backend of an agent's list is next: in order, and then again the last that may recover."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds before each new try when the list is at its end.
 PAUSES = (0.3, 1.0, 2.0, 4.0)
+# Seconds for which servers keep a connection that nobody uses, at least: many do so for 75.
+_KEPT = 60.0
 
 
 class Lineup:
@@ -42,6 +45,12 @@ class Lineup:
         """Let the backend that is built open its connections."""
         if self._ready is not None:
             await self._ready.connect()
+
+    async def keep_connected(self) -> None:
+        """Let the backend that is built open its connections, and use them until it is taken."""
+        while self._ready is not None:
+            await self.connect()
+            await asyncio.sleep(_KEPT)
 
     def take(self) -> BackendAgent | None:
         """Return the next backend, None at the end of the list."""
