@@ -241,6 +241,7 @@ EXPECTED: dict[str, tuple[str, float]] = {
     "stalls": ("silence", 0.5),
     "fails_midway": ("silence", 0.5),
     "black_hole": ("silence", 1),
+    "deaf": ("silence", 1),
     "response_failed": ("silence", 0),
     "slow": ("silence", 1),
     "no_audio": ("silence", 0),
