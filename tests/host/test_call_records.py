@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from rig.records import ended_record
@@ -51,8 +52,8 @@ async def test_a_call_leaves_its_record(
     assert [turn["who"] for turn in record["turns"]] == ["agent", "caller", "agent"]
     assert 0.5 < record["turns"][-1]["latencies"]["response_delay"] < 3
     assert {usage["model"] for usage in record["usage"]} >= {"gpt-realtime"}
-    text = json.dumps(record)
-    for said in ("Welcome", "do for me", "monday", "9:00,", "Harbour"):
+    text = re.sub(r"T\d\d:\d\d:\d\d", "", json.dumps(record))
+    for said in ("Welcome", "do for me", "monday", "9:00", "Harbour"):
         assert said not in text
 
 

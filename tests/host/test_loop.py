@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 from pathlib import Path
@@ -73,19 +72,18 @@ async def switched(
 async def test_no_change_of_backend_holds_up_the_event_loop(
     dial: Dial, host: Host, openai_service: OpenAIService, row: Row
 ) -> None:
-    """What the change itself does, it does at the same place and for as long, in every call.
+    """A busy machine holds up a call somewhere; what the change itself does, at the same place.
 
-    A busy machine holds up a call somewhere; its shared cores make all work longer, now and then.
+    The processor's time is nobody else's.
     """
     common: set[str] | None = None
-    least = math.inf
     for _ in range(TRIES):
         told = await switched(dial, host, openai_service, row)
-        least = min(least, max((line["cpu_time"] for line in told), default=0.0))
+        assert [line for line in told if line["cpu_time"] > LIMIT] == []
         common = places(told) & (places(told) if common is None else common)
-        if not common and least <= LIMIT:
+        if not common:
             return
-    pytest.fail(f"each of {TRIES} calls was held up in {common}, or for {least} s of the processor")
+    pytest.fail(f"each of {TRIES} calls was held up in {common}")
 
 
 async def test_the_monitor_would_tell(

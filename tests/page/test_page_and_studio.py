@@ -109,6 +109,7 @@ async def test_who_speaks_over_the_agent_stops_it(
     cut = await page.locator(".agent.cut .said").first.inner_text()
     assert 0.05 < len(cut) / len(STORY) < 0.6
     await shown(page, ".agent .said", "Yes?")
+    assert await browser.loud(page) < 12
 
 
 async def test_the_primary_is_broken(visits: Visits) -> None:

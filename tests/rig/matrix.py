@@ -11,7 +11,7 @@ import yaml
 from .openai_http import HTTPFault, HTTPFaultKind
 from .openai_realtime import Fault, FaultKind
 from .script import Call, Tone
-from .talk import FIRST_MODEL, GREETINGS, LONG, MORE, SECOND_MODEL, rehearse
+from .talk import FIRST_MODEL, GREETINGS, LONG, LONGER, SECOND_MODEL, rehearse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ class Row:
         elif self.moment == "mid-answer":
             service.realtime.script = self._long_winded
             # A language model breaks off in the middle, its TTS has a whole sentence by then.
-            words = f"{LONG} {MORE} {MORE}" if self.side == "llm" else LONG
+            words = LONGER if self.side == "llm" else LONG
             service.http.answers({"": GREETINGS[1], "do for me": words})
 
     def _long_winded(self, turn: Turn) -> Tone:

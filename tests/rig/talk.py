@@ -25,7 +25,7 @@ ANSWERS = {REALTIME: "A lot.", SECOND: "A lot.", PIPELINE: "I can do a lot."}
 GREETINGS = ("Welcome.", "Welcome here.")
 RESULTS = ("On monday Harbour Dental has 9:00 and 15:00.", "A check-up in May.")
 LONG = "This is a long answer that goes on for quite a while, word after word after word."
-MORE = "Then it goes on in the same way, for about as long as it has taken until here."
+LONGER = " ".join([LONG.replace("This is", "That is")] * 3)
 
 
 def rehearse(service: OpenAIService) -> None:
@@ -126,6 +126,8 @@ def _piece(role: str, text: str) -> str:
             return "greeting"
         case "assistant", words if words in ANSWERS.values():
             return "answer"
-        case "assistant", words if LONG.startswith(words.rstrip(" .…")):
+        case "assistant", words if words != LONG and LONG.startswith(words.rstrip(" .…")):
+            return "part of the answer"
+        case "assistant", words if words != LONGER and LONGER.startswith(words.rstrip(" .…")):
             return "part of the answer"
     return f"{role}: {text}"
