@@ -140,8 +140,6 @@ class Failover:
         """Let the caller hear what was received and the tools end; then stop the rest."""
         left = watch.plays_until - asyncio.get_running_loop().time()
         if left > 0 and self._signs.speech is not None:
-            # The next one can use the time; without any, LiveKit opens them as soon.
-            self._go(self._lineup.connect())
             await _within(self._signs.speech.wait_for_playout(), min(left + _LATE, _PLAYOUT))
             self._handover.cut_off |= left > _PLAYOUT
         # An interrupted tool would be lost, and be called again by the next backend.

@@ -41,15 +41,10 @@ class Lineup:
         while self._ready is None and self._left:
             self._ready = self._built(self._left.pop(0))
 
-    async def connect(self) -> None:
-        """Let the backend that is built open its connections."""
-        if self._ready is not None:
-            await self._ready.connect()
-
     async def keep_connected(self) -> None:
         """Let the backend that is built open its connections, and use them until it is taken."""
         while self._ready is not None:
-            await self.connect()
+            await self._ready.connect()
             await asyncio.sleep(_KEPT)
 
     def take(self) -> BackendAgent | None:
