@@ -19,6 +19,7 @@ from rig.database import ExampleDatabase
 from rig.livekit_server import API_SECRET
 from rig.openai_http import HTTPFault
 from rig.openai_realtime import Fault
+from rig.serving import serving
 from rig.sound import to_wav, tone
 
 from runner.catalog.announcements import Announcements, announcement
@@ -536,14 +537,10 @@ async def indiscreet(online: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     app = web.Application()
     app.router.add_get("/v1/realtime", close)
     app.router.add_post("/{path:.*}", repeat)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    address = f"127.0.0.1:{runner.addresses[0][1]}/v1"
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://{address}")
-    yield address
-    await runner.cleanup()
+    async with serving(app) as address:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{address}/v1")
+        yield f"{address.removeprefix('http://')}/v1"
 
 
 async def test_no_secret_is_printed(

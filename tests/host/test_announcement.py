@@ -18,6 +18,7 @@ from rig import sound
 from rig.host import Host
 from rig.openai_http import HTTPFault
 from rig.openai_realtime import Fault
+from rig.serving import serving
 
 from runner.catalog.announcements import Announcements, announcement
 from runner.catalog.records import Records
@@ -271,12 +272,8 @@ async def strict_tts() -> AsyncIterator[Part]:
 
     app = web.Application()
     app.router.add_post("/v1/audio/speech", speak)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    address = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    yield Part(model="strict", base_url=address, api_key_env=None)
-    await runner.cleanup()
+    async with serving(app) as address:
+        yield Part(model="strict", base_url=f"{address}/v1", api_key_env=None)
 
 
 async def test_a_sentence_that_is_refused_keeps_no_other_from_being_spoken(

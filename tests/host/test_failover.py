@@ -23,6 +23,7 @@ from rig.talk import (
     SECOND_MODEL,
     asked,
     gap_before,
+    greeted,
     hears_last_words,
     rehearse,
     stayed,
@@ -115,8 +116,7 @@ async def test_a_server_that_finds_no_words_in_a_sound_is_no_failure(
 ) -> None:
     """It says nothing of a cough; but it answers when it is asked whether it is there."""
     one = await dial("spoken")
-    await one.wait_heard()
-    await one.wait_silence(0.4)
+    await greeted(one)
     service.realtime.loud = float("inf")
     before = len(service.realtime.journal.of("session.update"))
     await one.say("Ahem, ahem!")
@@ -207,8 +207,7 @@ async def test_the_fallback_hears_the_beginning_of_the_question(
 ) -> None:
     """The fallback hears the whole question, of which the dead backend heard the beginning."""
     one = await dial("spoken")
-    await one.wait_heard()
-    await one.wait_silence(0.4)
+    await greeted(one)
     asking = asyncio.create_task(one.say(QUESTION))
     await service.realtime.journal.wait("speech_started")
     service.realtime.fault = Fault("dies_idle", after=0.4)

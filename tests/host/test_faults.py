@@ -21,6 +21,7 @@ from rig.talk import (
     REALTIME,
     asked,
     gap_before,
+    greeted,
     known,
     times_greeted,
     told,
@@ -87,8 +88,7 @@ class Played:
 
     async def speaking(self) -> float:
         """It fails while it hears a question; the other is to hear the whole of it."""
-        await self.one.wait_heard()
-        await self.one.wait_silence(0.4)
+        await greeted(self.one)
         asking = asyncio.create_task(self.one.say(QUESTION))
         await self.service.realtime.journal.wait("speech_started")
         self.row.begin(self.service)

@@ -12,6 +12,7 @@ from catalog.records import aged
 from livekit import api
 from rig.database import ExampleDatabase
 from rig.host import Host
+from rig.serving import serving
 
 from runner.catalog.records import Records
 from runner.catalog.remote import LastAnswers
@@ -133,11 +134,8 @@ async def slow_database() -> AsyncIterator[tuple[str, asyncio.Event]]:
 
     app = web.Application()
     app.router.add_get("/", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/", go_on
-    await runner.cleanup()
+    async with serving(app) as address:
+        yield f"{address}/", go_on
 
 
 async def test_the_room_is_joined_while_the_database_is_asked(

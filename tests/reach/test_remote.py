@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 from catalog.records import aged
 from rig import needs
+from rig.serving import serving
 
 from runner.catalog.remote import LastAnswers
 from runner.definition.loader import load
@@ -91,11 +92,8 @@ async def database() -> AsyncIterator[Database]:
     one = Database(needs.free_port())
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", one.serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", one.port).start()
-    yield one
-    await runner.cleanup()
+    async with serving(app, one.port):
+        yield one
 
 
 @pytest.fixture

@@ -36,10 +36,15 @@ def rehearse(service: OpenAIService) -> None:
     service.http.answers({"": GREETINGS[1], "do for me": ANSWERS[PIPELINE]})
 
 
-async def asked(one: Caller) -> float:
-    """Ask when the greeting is over; return when the question was over."""
+async def greeted(one: Caller) -> None:
+    """Wait until the greeting is over."""
     await one.wait_heard()
     await one.wait_silence(0.4)
+
+
+async def asked(one: Caller) -> float:
+    """Ask when the greeting is over; return when the question was over."""
+    await greeted(one)
     _, ended = await one.say(QUESTION)
     return ended
 

@@ -67,6 +67,16 @@ def say(ear: Ear, pcm: bytes = QUESTION + bytes(2 * sound.RATE)) -> None:
         ear.hear(rtc.AudioFrame(pcm[at : at + 2 * step], sound.RATE, 1, step))
 
 
+async def another_is_given_up() -> None:
+    """Let one that has confirmed its settings be given up for the same words, from now on."""
+    beside, other = Ear(PATIENCE), Session()
+    beside.attach(other, "another model")
+    other.tell(CONFIRMED)
+    say(beside)
+    await asyncio.wait_for(other.ended.wait(), 5)
+    await beside.close()
+
+
 async def test_a_server_that_does_not_answer_is_given_up(ear: Ear, session: Session) -> None:
     began = asyncio.get_running_loop().time()
     session.tell(CONFIRMED)
@@ -96,18 +106,13 @@ async def test_a_server_that_refuses_to_confirm_is_not_asked_again(
     ear: Ear, session: Session
 ) -> None:
     """Each refusal would be an error, and too many errors the end of it."""
-    beside, other = Ear(PATIENCE), Session()
-    beside.attach(other, "another model")
     session.tell(CONFIRMED)
     say(ear)
     await asyncio.wait_for(session.asked.wait(), 5)
     session.tell({"type": "error", "error": {"event_id": session.asked_for}})
     session.asked.clear()
-    other.tell(CONFIRMED)
     say(ear)
-    say(beside)
-    await asyncio.wait_for(other.ended.wait(), 5)
-    await beside.close()
+    await another_is_given_up()
     assert not session.asked.is_set()
     assert not session.ended.is_set()
 
@@ -116,12 +121,7 @@ async def test_a_server_that_never_confirms_anything_is_not_asked(
     ear: Ear, session: Session
 ) -> None:
     """Its silence would say nothing; one beside it that does is given up for the same words."""
-    beside, other = Ear(PATIENCE), Session()
-    beside.attach(other, "another model")
     session.tell({"type": "session.created"})
-    other.tell(CONFIRMED)
     say(ear)
-    say(beside)
-    await asyncio.wait_for(other.ended.wait(), 5)
-    await beside.close()
+    await another_is_given_up()
     assert not session.asked.is_set()

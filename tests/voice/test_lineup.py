@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from catalog.backends import pipeline
 from catalog.specs import a_spec
+from rig.serving import serving
 
 from runner.voice import lineup
 from runner.voice.lineup import Lineup
@@ -58,11 +59,8 @@ async def asked() -> AsyncIterator[tuple[str, asyncio.Queue[str]]]:
 
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1", queue
-    await runner.cleanup()
+    async with serving(app) as address:
+        yield f"{address}/v1", queue
 
 
 async def test_connections_of_the_next_are_used_until_it_is_taken(
