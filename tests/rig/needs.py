@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 AIMOCK_VERSION = "1.43.0"
 AXE_VERSION = "4.14.1"
 LIVEKIT_VERSION = "1.13.5"
+
+_ports = iter(random.sample(range(20_000, 32_000), 2_000))
 
 
 def cache_folder() -> Path:
@@ -67,7 +71,12 @@ def axe() -> str:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a loopback port nobody listens on now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port nobody listens on now; it is never returned again.
+
+    It is below those that a system gives to connections, which could take it before its server.
+    """
+    for port in _ports:
+        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("all ports are taken")
