@@ -207,7 +207,9 @@ async def test_hosts_are_replaced_without_losing_a_call(
     new = write(tmp_path / "v2", front_desk="new")
     two = await pair([old, new], "--drain", "120")
     openai_service.realtime.script = story
-    before, _ = await two.one_each()
+    before, other = await two.one_each()
+    await other.leave()
+    openai_service.realtime.script = by_revision
     ending, staying = two.hosts
     coming = [asyncio.create_task(two.dialled()) for _ in range(2)]
     ending.signal(signal.SIGTERM)

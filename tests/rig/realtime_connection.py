@@ -311,7 +311,7 @@ class Connection:
         hz = tone.hz or self.simulator.tones.get(self.model, self.simulator.hz)
         pcm = b"" if text_only or kind == "no_audio" else sound.tone(hz, tone.seconds)
         chunks = [pcm[at : at + sound.RATE // 5] for at in range(0, len(pcm), sound.RATE // 5)]
-        sent = 0.0
+        began, sent = time.monotonic(), 0.0
         for chunk, words in itertools.zip_longest(chunks, _spread(tone.text, len(chunks))):
             for word in words or ():
                 await self.send(f"{stem}.delta", **head, delta=word)
@@ -321,7 +321,8 @@ class Connection:
                 encoded = base64.b64encode(chunk).decode()
                 await self.send("response.output_audio.delta", **head, delta=encoded)
                 sent += len(chunk) / 2 / sound.RATE
-                await asyncio.sleep(len(chunk) / 2 / sound.RATE / self.simulator.pace)
+                ahead = began + sent / self.simulator.pace - time.monotonic()
+                await asyncio.sleep(max(ahead, 0))
         if kind in MIDWAY:
             await self._break_off(kind)
         if not text_only:
