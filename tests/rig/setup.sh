@@ -35,7 +35,7 @@ install_from_npm() {
   if grep -qs "\"version\": \"$2\"" "$cache/node_modules/$1/package.json"; then return; fi
   command -v npm >/dev/null ||
     missing "npm is missing: install Node.js 20 or newer with npm, then run this again."
-  npm install --prefix "$cache" --no-audit --no-fund --silent "$1@$2"
+  npm install --prefix "$cache" --no-audit --no-fund --loglevel error "$1@$2"
 }
 
 install_livekit() {
