@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+from livekit.agents import JobRequest
+from livekit.protocol.agent import Job
+from livekit.protocol.models import Room
 from rig.script import Tone
 
 from runner.catalog.records import Records
+from runner.catalog.reload import Reload
+from runner.catalog.store import Store
+from runner.definition.loader import load
+from runner.host.access import Access
+from runner.host.again import Again
+from runner.host.recording import Recording
+from runner.host.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -78,3 +90,24 @@ async def test_nobody_is_left_in_silence_by_a_call_that_cannot_begin(
         over.set()
         await losing
     await host.wait_log("giving the room up", room=one.room.name)
+
+
+async def test_a_job_that_gets_no_process_is_watched_like_one_that_loses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiveKit's pool of processes gives up when it has failed to make one."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    watched: list[str] = []
+    monkeypatch.setattr(Again, "watch", lambda _, job: watched.append(job.id))
+    (tmp_path / "desk.yaml").write_text("prompt: Hello.\n")
+    store = Store(tmp_path / "state")
+    agents = Reload(tmp_path, store, load([tmp_path]))
+    worker = Worker(agents, store, Access("ws://x", "key", "y"), drain=0, recording=Recording())
+
+    async def no_process(_: object) -> None:
+        raise RuntimeError("no process became available after 3 attempts")
+
+    job = Job(id="AJ_1", room=Room(name="desk-1"))
+    with pytest.raises(RuntimeError, match="no process"):
+        await worker._on_request(JobRequest(job=job, on_reject=no_process, on_accept=no_process))
+    assert watched == ["AJ_1"]

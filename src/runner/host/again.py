@@ -42,7 +42,7 @@ class Again:
         self._watching: set[asyncio.Task[None]] = set()
 
     def watch(self, job: Job) -> None:
-        """Watch a job, as LiveKit offered it, which has its process."""
+        """Watch a job, as LiveKit offered it, which has its process, or has got none."""
         task = asyncio.create_task(self._watch(job))
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)

@@ -126,8 +126,11 @@ class Worker:
         # The job process gets this very message; what `accept` is given only reaches the room.
         request.job.attributes.update(stamp.attributes(route, carried))
         _log.info("job accepted", extra=fields | {"because": route.because})
-        await request.accept(name=name, attributes=stamp.public(route))
-        self._again.watch(offered)
+        try:
+            await request.accept(name=name, attributes=stamp.public(route))
+        finally:
+            # LiveKit only logs that there was no process for a job which is ours by then.
+            self._again.watch(offered)
 
     def _carried(self, specs: Iterable[AgentSpec]) -> dict[str, str]:
         """Return the agents that the disk has lost and does not take, as snapshots by their id."""
