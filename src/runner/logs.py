@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -26,6 +27,11 @@ _CALL: ContextVar[Mapping[str, str]] = ContextVar("call")
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _PLAIN = re.compile(r"[\w.:/+@*{}-]+")
+
+# A server may put the key that it refuses into its error, and LiveKit logs that.
+_SECRETS = re.compile(r"_(KEY|SECRET|TOKEN|PASSWORD)$")
+_OPENAI_KEY = re.compile(r"\bsk-[\w*-]{8,}")
+_SHORTEST = 8
 
 
 def set_up(log_format: LogFormat | None = None) -> None:
@@ -71,7 +77,8 @@ class TextFormatter(logging.Formatter):
         """Write one record as one line; values that hold more than a word are quoted."""
         time = datetime.fromtimestamp(record.created).isoformat(timespec="milliseconds")
         fields = [f"{name}={_shown(value)}" for name, value in _fields(record).items()]
-        return " ".join([f"{time} {record.levelname:<7} {_one_line(record.getMessage())}", *fields])
+        head = f"{time} {record.levelname:<7} {_one_line(record.getMessage())}"
+        return _masked(" ".join([head, *fields]))
 
 
 class JSONFormatter(logging.Formatter):
@@ -84,7 +91,7 @@ class JSONFormatter(logging.Formatter):
             "level": record.levelname,
             "message": _one_line(record.getMessage()),
         }
-        return json.dumps(line | _fields(record), ensure_ascii=False, default=str)
+        return _masked(json.dumps(line | _fields(record), ensure_ascii=False, default=str))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -113,6 +120,14 @@ def _trace(record: logging.LogRecord) -> str:
 def _shown(value: Any) -> str:
     text = str(value)
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=True)
+
+
+def _masked(line: str) -> str:
+    """Hide keys: what the environment's variables hold whose names end as those of secrets do."""
+    for name, value in os.environ.items():
+        if _SECRETS.search(name) and len(value) >= _SHORTEST:
+            line = line.replace(value, f"${name}")
+    return _OPENAI_KEY.sub("sk-...", line)
 
 
 def _one_line(text: str) -> str:

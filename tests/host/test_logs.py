@@ -63,3 +63,21 @@ def test_an_exception_is_one_line_with_its_place(written: Callable[..., str]) ->
     assert text.count("\n") == 1
     assert "it failed logger=livekit.agents error=" in text
     assert "(test_logs.py:" in text
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter, JSONFormatter])
+def test_a_key_in_somebody_s_error_is_not_written(
+    written: Callable[..., str], monkeypatch: pytest.MonkeyPatch, formatter: Any
+) -> None:
+    """Servers tell which key they refuse."""
+    monkeypatch.setenv("MY_API_KEY", "abcdefgh-1234")
+    monkeypatch.setenv("SHORT_KEY", "key")
+    error = "failed: 401 - Incorrect key: {}, key sk-proj-12345678 too"
+    try:
+        raise ValueError(error.format("abcdefgh-1234"))
+    except ValueError as raised:
+        arguments = {"exc_info": raised, "extra": {"reason": "sk-aaaa-bbbb-cccc"}}
+        line = written(formatter(), "livekit.agents", error.format("abcdefgh-1234"), **arguments)
+    assert line.count("Incorrect key: $MY_API_KEY, key sk-... too") == 2
+    assert "abcdefgh" not in line
+    assert "aaaa" not in line
