@@ -275,6 +275,8 @@ async def test_foreign_metadata_leaves_the_defaults(
 async def test_a_call_tells_its_story_in_the_log(dial: Dial, host: Host) -> None:
     one = await dial("front-desk")
     await one.wait_heard(REALTIME)
+    # Or LiveKit would tell, too, that the greeting was broken off.
+    await one.wait_silence(0.4)
     await one.leave()
     ended = await host.wait_log("call ended", room=one.room.name)
     story = [line["message"] for line in host.log if line.get("room") == one.room.name]
