@@ -13,7 +13,7 @@ from livekit.protocol.agent import Job
 from livekit.protocol.models import Room
 from rig.script import Tone
 
-from runner.catalog.records import Records
+from runner.catalog.records import CRASHED, Records
 from runner.catalog.reload import Reload
 from runner.catalog.store import Store
 from runner.definition.loader import load
@@ -90,6 +90,9 @@ async def test_nobody_is_left_in_silence_by_a_call_that_cannot_begin(
         over.set()
         await losing
     await host.wait_log("giving the room up", room=one.room.name)
+    records = Records(host.state)
+    ended = [records.read(path).reason for path in records.paths() if one.room.name in path.name]
+    assert ended == [CRASHED] * 3
 
 
 async def test_a_job_that_gets_no_process_is_watched_like_one_that_loses_it(

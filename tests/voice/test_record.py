@@ -132,6 +132,14 @@ async def test_an_answer_has_the_seconds_that_the_caller_waited(kept: Kept) -> N
     assert delays == [0.75, None]
 
 
+async def test_each_call_of_a_tool_is_its_own_though_a_server_numbers_none(kept: Kept) -> None:
+    call = FunctionCall(call_id="", name="look_up", arguments="{}")
+    for at in (10.0, 20.0):
+        kept.tool(ToolCallStarted(function_call=call), at)
+        kept.tool(ToolCallEnded(id="x", call_id="", message="", status="done"), at + at / 10)
+    assert [run.seconds for run in (await kept.read()).tools] == [1.0, 2.0]
+
+
 async def test_a_tool_has_a_name_a_duration_and_an_outcome(kept: Kept) -> None:
     for number, status in enumerate(("done", "error", "cancelled", "")):
         call = FunctionCall(call_id=f"c{number}", name="look_up", arguments=f'{{"x": "{SECRET}"}}')

@@ -16,6 +16,9 @@ from runner.errors import RunnerError
 #: Set to 1, tells the job processes that a record may hold what was said.
 TRANSCRIPTS_VARIABLE = "RUNNER_RECORD_TRANSCRIPTS"
 
+#: LiveKit's reason for the end of a job that has raised an error.
+CRASHED = "job crashed"
+
 #: A call that goes on touches its record this often, in seconds.
 BEAT = 5.0
 #: A record that was not touched for so many seconds, and has no end, is of a killed process.

@@ -10,7 +10,7 @@ import aiohttp
 from livekit import api
 from livekit.protocol.agent import Job
 
-from runner.catalog.records import RecordError, Records
+from runner.catalog.records import CRASHED, RecordError, Records
 from runner.host.access import Access
 
 _log = logging.getLogger(__name__)
@@ -21,8 +21,6 @@ _CLOUD = ".livekit.cloud"
 #: A room whose calls crash one after the other is given up: something in it makes them crash.
 _TIMES = 2
 _AGENT, _RECORDER = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS
-#: LiveKit's reason for the end of a job that has raised an error.
-_CRASHED = "job crashed"
 
 
 class Again:
@@ -63,7 +61,7 @@ class Again:
             record = self._records.read(self._records.find(job.id))
         except RecordError:
             return True
-        return record.ended is None or record.reason == _CRASHED
+        return record.ended is None or record.reason == CRASHED
 
     async def _after_crash(self, job: Job) -> None:
         if (urlsplit(self._livekit.url).hostname or "").endswith(_CLOUD):

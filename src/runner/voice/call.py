@@ -17,9 +17,11 @@ from livekit.agents import (
 from livekit.agents.llm import Tool
 
 from runner.catalog.breaker import Breakers
+from runner.catalog.records import CRASHED
 from runner.catalog.store import state_folder
 from runner.definition.prompt import RoomNames
 from runner.definition.spec import AgentSpec, Backend
+from runner.errors import RunnerError
 from runner.reach import remote
 from runner.voice import choice, last_words, record, session, tools
 from runner.voice.backends.agent import BackendAgent
@@ -37,7 +39,11 @@ async def answer(ctx: JobContext) -> None:
     Raises:
         RunnerError: the job carries no agent, or no snapshot of it can be read.
     """
-    route = await choice.route(ctx)
+    try:
+        route = await choice.route(ctx)
+    except RunnerError as error:
+        await record.unanswered(ctx.job.id, ctx.job.room.name, str(error), CRASHED)
+        raise
     if route is None:
         return
     line = RoomLine(ctx)
@@ -87,6 +93,7 @@ class Call(Observer):
         self._failover = Failover(self._passing_over(spec), self._give_up, [self, *observers])
         self._conversation: AgentSession[None] | None = None
         self._backend: Backend | None = None
+        self._proven: Backend | None = None
         self._began = began
         self._spoke = False
         self._ending: asyncio.Task[None] | None = None
@@ -115,13 +122,15 @@ class Call(Observer):
     def left(self, backend: Backend, reason: str) -> None:
         """Record why the backend was left, and let later calls know."""
         self._recorder.left(backend, reason)
+        if backend is self._backend:
+            self._backend = self._proven = None
         if reason not in UNLEARNT:
             self._learn(self._breakers.failed, backend, reason)
 
     def heard(self, backend: Backend, gap: float) -> None:
         """Record how long the caller heard nothing."""
         self._recorder.heard(backend, gap)
-        self._learn(self._breakers.succeeded, backend)
+        self._proven = self._backend
 
     def _passing_over(self, spec: AgentSpec) -> AgentSpec:
         """Put the backends that calls have found broken behind the others."""
@@ -159,10 +168,9 @@ class Call(Observer):
         await self._line.hang_up("no backend can carry the call")
 
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
-        if event.new_state == "speaking" and not self._spoke:
+        if event.new_state == "speaking" and not self._spoke and self._backend is not None:
             self._spoke = True
-            if self._backend is not None:
-                self._learn(self._breakers.succeeded, self._backend)
+            self._proven = self._backend
             _log.info("backend started", extra={"seconds": self._seconds()})
 
     def _on_close(self, event: CloseEvent) -> None:
@@ -175,6 +183,9 @@ class Call(Observer):
     async def _ended(self, reason: str) -> None:
         _log.info("call ended", extra={"reason": reason, "seconds": self._seconds()})
         await self._recorder.ended(reason)
+        if self._proven is not None:
+            # Not before: many a backend still greets, and then fails.
+            self._learn(self._breakers.succeeded, self._proven)
         await asyncio.gather(*self._learning)
 
     def _learn(self, note: Callable[..., object], *what: object) -> None:

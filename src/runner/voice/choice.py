@@ -47,7 +47,9 @@ async def _by_number(ctx: JobContext, left: ByNumber) -> Route | None:
     room = {"room": left.room}
     if isinstance(decided, NoRoute):
         _log.warning("no agent for this call", extra=room | {"looked_for": decided.looked_for})
-        await record.unanswered(ctx.job.id, left.room, decided.looked_for)
+        looked_for = f"looked for {decided.looked_for}"
+        # Without, the host would take the call for one that crashed.
+        await record.unanswered(ctx.job.id, left.room, looked_for, record.NOBODY)
         ctx.shutdown(record.NOBODY)
         return None
     spec = _snapshot(ctx, decided.agent, decided.revision)

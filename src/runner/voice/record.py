@@ -65,18 +65,18 @@ def begin(line: Line, spec: AgentSpec, because: str) -> "Recorder":
     return Recorder(Records(state_folder()), record, transcripts=transcripts)
 
 
-async def unanswered(call: str, room: str, looked_for: str) -> None:
-    """Record a call that no agent answers; without, the host would take it for one that crashed."""
+async def unanswered(call: str, room: str, because: str, reason: str) -> None:
+    """Record a call that no agent answers `because` of something, and the `reason` of its end."""
     now = utc(time.time())
     record = CallRecord(
         id=call,
         agent="",
         revision="",
         room=room,
-        because=f"looked for {looked_for}",
+        because=because,
         began=now,
         ended=now,
-        reason=NOBODY,
+        reason=reason,
     )
     try:
         await asyncio.to_thread(Records(state_folder()).write, record)
@@ -185,7 +185,10 @@ class Recorder:
             case ToolCallEnded(call_id=call, status=status):
                 self._change(
                     tools=tuple(
-                        _ended(run, status, event.created_at) if run.id == call else run
+                        _ended(run, status, event.created_at)
+                        # Some servers give every call the same id.
+                        if run.id == call and run.seconds is None
+                        else run
                         for run in self._record.tools
                     )
                 )
