@@ -103,6 +103,18 @@ async def test_a_call_ends_when_nothing_can_carry_it(
     report(case="alone, refused: ended", gap=f"{ended.time:.2f}")
 
 
+async def test_a_last_backend_that_stays_silent_is_given_up(
+    dial: Dial, service: OpenAIService, report: Report
+) -> None:
+    """It is tried once more, with twice the patience."""
+    service.realtime.fault = Fault("never_answers")
+    one = await dial("alone")
+    sorry = await one.wait_heard(within=20)
+    report(case="alone, mute: last words", gap=f"{sorry.start:.2f}")
+    assert sorry.start < 3 * PATIENCE + 2
+    assert len(service.realtime.journal.of("connecting")) == 2
+
+
 @pytest.mark.parametrize("agent", ["spoken", "typed"])
 async def test_a_silent_caller_is_no_failure(dial: Dial, host: Host, agent: str) -> None:
     one = await dial(agent)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from rig.ear import LOUD
+from rig.openai_http import HTTPFault
 from rig.openai_realtime import Fault
 from rig.records import ended_record
-from rig.script import Tone
+from rig.script import Call, Tone
 from rig.talk import (
     FIRST_MODEL,
     GREETINGS,
@@ -24,8 +25,12 @@ from rig.talk import (
     conversation,
     gap_before,
     greeted,
+    hears_last_words,
     rehearse,
 )
+
+from runner.catalog.breaker import Breakers
+from runner.definition.loader import load
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -198,3 +203,82 @@ async def test_a_switch_that_nobody_waited_for_has_no_gap(
     stays = (await ended_record(host, one.room.name))["backends"]
     assert [stay["gap"] for stay in stays] == [None, None]
     assert stays[0]["left"] <= stays[1]["entered"]
+
+
+async def test_a_cough_does_not_cost_the_answer(dial: Dial, service: OpenAIService) -> None:
+    """The language model hangs over a question, and the caller coughs meanwhile."""
+    service.hears(QUESTION, "")
+    service.http.faults = {"chat": HTTPFault("hang", request=1)}
+    one = await dial("typed")
+    await asked(one)
+    await service.http.journal.wait("chat", count=2)
+    _, ended = await one.say("Ahem!")
+    answer = await one.wait_heard(REALTIME, after=ended)
+    assert answer.start - ended < PATIENCE + 1.5
+    assert len(service.http.journal.of("stt")) == 2
+    assert "Answer what the caller said last" in str(
+        service.realtime.journal.of("response.create")[-1].event
+    )
+
+
+async def test_the_parts_of_a_pipeline_share_its_patience(
+    dial: Dial, service: OpenAIService
+) -> None:
+    """The transcription is slow, and the language model then never answers."""
+    service.http.faults = {
+        "stt": HTTPFault("slow", after=PATIENCE - 0.6),
+        "chat": HTTPFault("hang", request=1),
+    }
+    one = await dial("typed")
+    ended = await asked(one)
+    answer = await one.wait_heard(REALTIME, after=ended)
+    assert answer.start - ended < PATIENCE + 1.2
+
+
+@pytest.mark.slow
+async def test_what_is_said_at_the_beginning_of_a_long_tool_is_answered(
+    dial: Dial, host: Host, service: OpenAIService
+) -> None:
+    """The backend is dead by then, and the switch waits for the tool."""
+    service.realtime.script = {"": Tone(GREETINGS[0]), "do for me": Call("look_up_for_long")}
+    service.realtime.fault = Fault("dies_after", response=1)
+    service.http.hears("And what else?")
+    service.http.answers({"": GREETINGS[1], "what else": "Nothing else."})
+    one = await dial("spoken")
+    await asked(one)
+    await host.wait_log("leaving backend", room=one.room.name)
+    await one.say("And what else?")
+    await one.wait_caption("Nothing else.", within=40)
+
+
+async def test_last_words_are_no_sign_of_life_of_the_backend_that_was_left(
+    dial: Dial, host: Host, service: OpenAIService
+) -> None:
+    """Later calls still know that it is refused."""
+    service.realtime.fault = Fault("401")
+    one = await dial("alone")
+    await hears_last_words(one)
+    ended = await ended_record(host, one.room.name)
+    assert ended["reason"] == "no backend can carry the call"
+    (backend,) = load([AGENTS]).specs["alone"].backends
+    opened = Breakers(host.state, service.environment).opened(backend)
+    assert opened
+    assert opened.reason == "unauthorized"
+    said = [line["message"] for line in host.log if line.get("room") == one.room.name]
+    assert "backend started" not in said
+
+
+@pytest.mark.slow
+async def test_a_backend_that_greets_and_then_fails_is_passed_over(
+    dial: Dial, host: Host, service: OpenAIService
+) -> None:
+    service.http.faults = {"stt": HTTPFault("500")}
+    for _ in range(3):
+        one = await dial("typed")
+        ended = await asked(one)
+        await one.wait_heard(REALTIME, after=ended)
+        await one.leave()
+        await ended_record(host, one.room.name)
+    one = await dial("typed")
+    await one.wait_heard(REALTIME)
+    await host.wait_log("passing over backend", room=one.room.name, reason="server_error")

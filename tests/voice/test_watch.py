@@ -115,3 +115,26 @@ async def test_a_closed_watch_never_calls() -> None:
 async def _hear(listening: AsyncIterator[Sound]) -> None:
     async for _ in listening:
         pass
+
+
+async def test_sound_counts_from_when_it_is_taken() -> None:
+    """What waits for a caller who listens late has not been heard."""
+    clock = Clock()
+    frames = clock.watch.listen(sounds(0.1, 0.1))
+    await anext(frames)
+    assert clock.watch.frames == 0
+    assert clock.watch.heard_until == 0.0
+    await anext(frames)
+    assert clock.watch.frames == 1
+
+
+async def test_a_wait_that_began_earlier_goes_on() -> None:
+    """Unless that is so long ago that it was another one."""
+    clock = Clock()
+    await asyncio.sleep(PATIENCE / 2)
+    clock.watch.expect(since=clock.began)
+    assert await clock.silent_after() < PATIENCE * 1.4
+    clock = Clock()
+    await asyncio.sleep(2 * PATIENCE)
+    clock.watch.expect(since=clock.began)
+    assert await clock.silent_after() >= 3 * PATIENCE

@@ -117,6 +117,7 @@ class Failover:
         _log.warning("leaving backend", extra={"backend": backend.name, "reason": failure.reason})
         self._tell_left(backend, failure.reason)
         self._lineup.failed(backend, failure.reason)
+        self._handover.keep()
         await self._finish(failure.watch)
         heard_until = min(failure.watch.heard_until, asyncio.get_running_loop().time())
         self._handover.heard_until = max(self._handover.heard_until, heard_until)
@@ -128,13 +129,19 @@ class Failover:
         while agent := await self._next():
             if await self._enter(agent, failure):
                 return
-            self._tell_left(agent.backend, NOT_ENTERED)
-            while not self._failures.empty():
-                # It may have told more of itself meanwhile.
-                self._failures.get_nowait()
+            reason = self._told_meanwhile() or NOT_ENTERED
+            self._tell_left(agent.backend, reason)
+            self._lineup.failed(agent.backend, reason)
         _log.error("no backend can carry the call")
         self._ending = set(self._tasks)
         await self._end()
+
+    def _told_meanwhile(self) -> str:
+        """Return the last reason for which a backend that did not enter has failed, if any."""
+        reason = ""
+        while not self._failures.empty():
+            reason = self._failures.get_nowait().reason
+        return reason
 
     async def _finish(self, watch: Watch) -> None:
         """Let the caller hear what was received and the tools end; then stop the rest."""
@@ -194,8 +201,9 @@ class Failover:
         await self._lineup.keep_connected()
 
     def _follow(self, agent: BackendAgent) -> Watch:
-        # The last backend of a list is given more time with every try.
-        return self._signs.follow(agent, agent.backend.first_audio_timeout * 2**self._lineup.tries)
+        # The last backend of a list is given more time when it is tried again.
+        times = 2 if self._lineup.tries else 1
+        return self._signs.follow(agent, agent.backend.first_audio_timeout * times)
 
     def _report(self, backend: Backend, failure: Failure) -> None:
         seconds = round(asyncio.get_running_loop().time() - failure.time, 3)

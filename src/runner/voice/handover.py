@@ -51,10 +51,15 @@ class Handover:
             self._recall = Recall(source)
             self._session.input.audio = self._recall
 
+    def keep(self) -> None:
+        """Keep all that the caller says from now on, until it is replayed."""
+        if self._recall is not None:
+            self._recall.keep()
+
     def answered(self) -> None:
         """Take note that the caller heard an answer, or the part before they spoke themselves."""
         self.heard = True
-        self._understood()
+        self.understood()
 
     def forget(self, messages: set[str]) -> None:
         """Leave out what was generated and never heard."""
@@ -91,7 +96,7 @@ class Handover:
         """Say what a backend that takes over begins with."""
         if not self.heard:
             return Opening.GREET
-        if self._speaks_since is not None:
+        if self._speaks_since is not None and self._session.user_state == "speaking":
             # It hears the caller's words itself, and answers them.
             return Opening.LISTEN
         if unanswered(history):
@@ -121,15 +126,16 @@ class Handover:
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
         if event.is_final:
-            self._understood()
+            self.understood()
             self._transcripts += [event.transcript] if event.transcript.strip() else []
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         if event.item.type == "message" and event.item.role == "user":
-            self._understood()
+            self.understood()
             self._transcripts.clear()
 
-    def _understood(self) -> None:
+    def understood(self) -> None:
+        """Take note that what the caller has said until now was heard, words or not."""
         if self._session.user_state != "speaking":
             self._speaks_since = None
 

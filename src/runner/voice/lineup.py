@@ -10,7 +10,7 @@ from runner.definition.spec import AgentSpec, Backend
 from runner.voice.backends import KINDS
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.backends.clients import MissingKeyError
-from runner.voice.reasons import LASTING, NO_KEY, UNBUILDABLE
+from runner.voice.reasons import LASTING, NO_KEY, SILENT, UNBUILDABLE
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +72,9 @@ class Lineup:
 
     def failed(self, backend: Backend, reason: str) -> None:
         """Take note of a backend that was left."""
-        if reason not in LASTING:
+        # By then the caller has heard nothing for three times its patience.
+        silent_again = reason == SILENT and self._tries > 0
+        if reason not in LASTING and not silent_again:
             self._may_recover = backend
         elif backend is self._may_recover:
             self._may_recover = None

@@ -10,6 +10,7 @@ from livekit.agents import (
     ErrorEvent,
     FunctionToolsExecutedEvent,
     SpeechCreatedEvent,
+    UserInputTranscribedEvent,
     UserStateChangedEvent,
     llm,
     stt,
@@ -68,6 +69,7 @@ class Signs:
         self._watch = Watch(0.0, lambda: None)
         self._talked_over = False
         self._told = 0.0
+        self._asked: float | None = None
         self._errors: list[str] = []
         self._tools: set[str] = set()
         self._no_tools = asyncio.Event()
@@ -78,12 +80,11 @@ class Signs:
         """Read the events as this backend's; it may be silent for `patience` seconds."""
         agent.watch = self._watch = Watch(patience, partial(self._fail, agent, SILENT))
         if isinstance(agent.stt, stt.STT):
-            # It has answered: from here on LiveKit decides whether that was a turn.
-            agent.stt.on("metrics_collected", partial(_settle, agent.watch))
+            agent.stt.on("metrics_collected", partial(self._on_transcribed, agent))
         if self._session.user_state == "speaking":
             agent.watch.hold("caller")
         self._errors.clear()
-        self.speech = None
+        self._asked = self.speech = None
         self.agent = agent
         return self._watch
 
@@ -105,6 +106,7 @@ class Signs:
         on("error", self._on_error)
         on("speech_created", self._on_speech_created)
         on("user_state_changed", self._on_user_state)
+        on("user_input_transcribed", self._on_words)
         on("tool_execution_updated", self._on_tool)
         on("function_tools_executed", self._on_tools_executed)
 
@@ -135,7 +137,9 @@ class Signs:
     def _on_speech_created(self, event: SpeechCreatedEvent) -> None:
         if (agent := self.agent) is None:
             return
-        self._watch.expect()
+        # What answers words has been owed since they ended.
+        self._watch.expect(self._asked)
+        self._asked = None
         self.speech = event.speech_handle
         done = partial(self._on_speech_done, agent, self._watch, self._watch.frames)
         event.speech_handle.add_done_callback(done)
@@ -185,6 +189,22 @@ class Signs:
                 self._watch.expect()
             self._watch.release("caller")
 
+    def _on_transcribed(self, agent: BackendAgent, _: object) -> None:
+        """From here on LiveKit decides whether that was a turn; a cough is none."""
+        if agent is not self.agent:
+            return
+        self._handover.understood()
+        if not self._is_pending():
+            self._watch.settle()
+
+    def _on_words(self, event: UserInputTranscribedEvent) -> None:
+        if self.agent is not None and isinstance(self.agent.stt, stt.STT) and event.is_final:
+            self._asked = self._told
+
+    def _is_pending(self) -> bool:
+        speech = self.speech
+        return speech is not None and not speech.done() and not speech.interrupted
+
     def _must_go_on(self) -> bool:
         """Tell whether an answer is owed whatever the caller says meanwhile."""
         speech = self.speech
@@ -192,8 +212,7 @@ class Signs:
 
     def _was_ignored(self) -> bool:
         """Tell whether LiveKit kept from the backend what the caller said over its speech."""
-        speech = self.speech
-        return self._talked_over and speech is not None and not speech.interrupted
+        return self._talked_over and self._is_pending()
 
     def _on_tool(self, event: ToolExecutionUpdatedEvent) -> None:
         update = event.update
@@ -226,7 +245,3 @@ class Signs:
         self._handover.cut_off |= cut_off
         unheard = max(now - agent.may_miss, self._told)
         self._on_failure(Failure(agent, self._watch, reason, now, cut_off, unheard))
-
-
-def _settle(watch: Watch, _: object) -> None:
-    watch.settle()

@@ -24,7 +24,7 @@ class Watch:
     It owes sound when it is expected to begin (`expect`), and inside an answer that has not ended.
     The clock stands still while anything holds it: a caller who speaks, a tool that runs. It does
     not count what is still being played, nor the wait for a caller who has not subscribed.
-    `frames` are all that it has heard, `sounded` the seconds of the last answer.
+    `frames` are all that were taken to be heard, `sounded` the seconds of the last answer.
     """
 
     def __init__(self, patience: float, on_silent: Callable[[], None]) -> None:
@@ -56,10 +56,14 @@ class Watch:
         """Wait for the backend's first sound; return the loop's time of it."""
         return await asyncio.shield(self._first)
 
-    def expect(self) -> None:
-        """Let the backend owe an answer from now on."""
+    def expect(self, since: float | None = None) -> None:
+        """Let the backend owe an answer from now on, or `since` a time of the loop's.
+
+        One that is longer ago than its patience belongs to something else.
+        """
         self._expected = True
-        self._turn()
+        recent = since is not None and since + self._patience > self._loop.time()
+        self._turn(since if recent else None)
 
     def settle(self) -> None:
         """Expect no answer any more."""
@@ -97,12 +101,12 @@ class Watch:
         self._wait(True)
         try:
             async for piece in pieces:
-                self.frames += 1
                 self._note_first()
                 self._expected = False
                 self._wait(False)
                 yield piece
                 # Comes back once LiveKit has taken the frame: not before the caller subscribes.
+                self.frames += 1
                 self.plays_until = max(self._loop.time(), self.plays_until) + seconds(piece)
                 self.sounded += seconds(piece)
                 self._wait(True)
@@ -118,13 +122,13 @@ class Watch:
         self._waiting = waiting
         self._turn()
 
-    def _turn(self) -> None:
+    def _turn(self, since: float | None = None) -> None:
         owes = (self._expected or self._waiting) and not self._holds and not self._closed
         if not owes and self._timer is not None:
             self._timer.cancel()
             self._timer = None
         elif owes and self._timer is None:
-            begins = max(self._loop.time(), self.plays_until)
+            begins = max(self._loop.time() if since is None else since, self.plays_until)
             self._timer = self._loop.call_at(begins + self._patience, self._silent)
 
     def _silent(self) -> None:
