@@ -368,6 +368,15 @@ async def test_a_name_that_is_no_text_stops_nothing(edits: Reloading) -> None:
         assert edits.prompt("front") == text
 
 
+async def test_a_filter_s_wrong_argument_holds_up_nobody_else(edits: Reloading) -> None:
+    (edits.folder / "front.yaml").write_text("prompt: \"{{ 'Hello' | truncate(2) }}\"\n")
+    event = await edits.next()
+    assert (event.outcome, event.rejected) == ("rejected", ("front",))
+    (edits.folder / "shared/tone.md").write_text("brief")
+    event = await edits.next()
+    assert (event.agents, edits.prompt("front")) == (("back",), "Hello.")
+
+
 async def test_a_rejected_edit_keeps_the_last_good_revision(edits: Reloading) -> None:
     good = edits.standing("front")
     began = time.time()

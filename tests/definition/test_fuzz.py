@@ -115,6 +115,8 @@ HOSTILE = {
     "parentheses": b"prompt: '{{ " + b"(" * 5_000 + b" }}'",
     "nested": b"prompt: '" + b"{% for a in 'x' %}" * 60 + b"{% endfor %}" * 60 + b"'",
     "macro": b"prompt: '{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}'",
+    "branches": b"prompt: '{% if now %}" + b"{% elif now %}" * 12_000 + b"{% endif %}'",
+    "digits": b"prompt: '{{ " + b"9" * 5_000 + b" }}'",
     "numbers": b"prompt: x\ntemperature: " + b"9" * 100_000,
     "pattern": b"prompt: x\nanswers: {rooms: ['" + b"*{a}" * 60 + b"']}",
 }  # fmt: skip

@@ -352,6 +352,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"systemPrompt": "{% for a in range(99999) %}{{ practice }}{% endfor %}"},
         "prompt: template-render",
     ),
+    "a filter's wrong argument": (
+        {"systemPrompt": "{{ practice | truncate(2) }}"},
+        "prompt: template-render",
+    ),
     "a voice that no backend has": ({"voiceModel": "corale"}, "voice: voice"),
     "a voice that one backend lacks": ({"voiceModel": "fable"}, "voice: voice"),
     "temperature 900": ({"temperature": 900}, "temperature: range"),

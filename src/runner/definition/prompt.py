@@ -10,8 +10,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import TemplateError as JinjaError
-
 from runner.definition.sandbox import Sandbox
 from runner.definition.spec import AgentSpec, Greeting, ToolStub
 
@@ -175,7 +173,9 @@ def render(
         return text.strip()
     try:
         return Sandbox(spec.templates.get, finalize).render(text, names).strip()
-    except (JinjaError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as e:
+    except RenderError:
+        raise
+    except Exception as e:  # filters and methods raise whatever they like
         raise RenderError(f"{type(e).__name__}: {e}") from e
 
 

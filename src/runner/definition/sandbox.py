@@ -86,7 +86,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
         Raises:
             TemplateSyntaxError: it is no template.
-            RecursionError, SyntaxError: it is nested too deeply.
+            RecursionError, SyntaxError, MemoryError: it is nested too deeply.
+            ValueError: a number in it is too long.
         """
         if text not in self._facts:
             tree = self.parse(text)

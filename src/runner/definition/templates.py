@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2 import TemplateSyntaxError, UndefinedError
 
 from runner.definition.diagnostics import near_miss
 from runner.definition.sandbox import Facts, Sandbox, Use
@@ -98,8 +98,11 @@ class TemplateCheck:
         except TemplateSyntaxError as error:
             yield self._syntax_problem(source, error)
             return
-        except (RecursionError, SyntaxError):
+        except (RecursionError, SyntaxError, MemoryError):
             yield source.problem(1, "", "template-syntax", "the template is nested too deeply")
+            return
+        except ValueError:
+            yield source.problem(1, "", "template-syntax", "a number in the template is too long")
             return
         yield from _unknown_names(source, facts, known)
         yield from _unknown_attributes(source, facts, known)
@@ -145,7 +148,7 @@ class TemplateCheck:
         except RecursionError:
             message = "this template calls itself without end"
             yield source.problem(1, "", "template-render", message)
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except Exception as error:  # filters and methods raise whatever they like
             message = f"with the defaults this cannot be rendered: {error}"
             if isinstance(error, UndefinedError):
                 message += "; a value that may be missing needs | default('...')"
