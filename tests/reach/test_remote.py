@@ -21,6 +21,7 @@ from rig.serving import serving
 
 from runner.catalog.remote import LastAnswers
 from runner.definition.loader import load
+from runner.definition.prompt import greeting, instructions, template_names
 from runner.reach.remote import fetched
 
 if TYPE_CHECKING:
@@ -380,6 +381,54 @@ async def test_a_wrong_field_costs_that_field_alone(
     place = own.index(True)
     assert five(spec)[place] == OWN[place]
     assert (line.levelname, line.reason) == ("WARNING", reason)
+
+
+MISFITS = {
+    "the prompt and the name": (
+        {"prompt": "You are {{ agent.name.split(' ')[1] }}."},
+        {"name": "Anna"},
+        "name: template-render",
+    ),
+    "the prompt and the length": (
+        {"prompt": "{{ {'long': 'Talk.', 'medium': 'Answer.'}[response_length] }}"},
+        {"responseLength": "short"},
+        "response_length: template-render",
+    ),
+    "the greeting and the name": (
+        {"greeting": "I am {{ agent.name.split(' ')[1] }}."},
+        {"name": "Anna"},
+        "name: template-render",
+    ),
+    "the two of the database": (
+        {},
+        {"name": "Anna", "systemPrompt": "You are {{ agent.name.split(' ')[1] }}."},
+        "prompt: template-render",
+    ),
+}
+
+
+@pytest.mark.parametrize("misfit", MISFITS)
+async def test_good_values_that_do_not_fit_cost_one_of_them(
+    misfit: str, fetch: Fetch, database: Database, tmp_path: Path
+) -> None:
+    """What the call is left with can be rendered."""
+    file, row, reason = MISFITS[misfit]
+    text = AGENT.replace("name: Own", "name: Harbour Dental").replace("PORT", str(database.port))
+    if "prompt" in file:
+        text = text.replace("    prompt: systemPrompt\n", "")
+        text = text.replace("The file's own prompt.", json.dumps(file["prompt"]))
+    if "greeting" in file:
+        text += f"greeting: {json.dumps(file['greeting'])}\n"
+    database.answer = body(json.dumps(ROW | row))
+    spec, line = await fetch(an_agent(tmp_path, text))
+    assert (line.levelname, line.reason) == ("WARNING", reason)
+    refused = reason.partition(":")[0]
+    own = {"name": "Harbour Dental", "prompt": "The file's own prompt.", "response_length": "long"}
+    assert getattr(spec, refused) == own[refused]
+    assert refused not in line.fields
+    assert (spec.voice, spec.temperature) == ("sage", 80)
+    instructions(spec, template_names(spec))
+    greeting(spec, template_names(spec))
 
 
 async def test_a_wrong_field_is_as_it_was_last_good(

@@ -7,7 +7,7 @@ from typing import Any
 from runner.definition import schema
 from runner.definition.examine import CALL_NAMES
 from runner.definition.freeze import percent
-from runner.definition.prompt import template_names
+from runner.definition.prompt import RenderError, greeting, instructions, template_names
 from runner.definition.rules import has_voice
 from runner.definition.spec import AgentSpec, Backend, PipelineBackend, RealtimeBackend
 from runner.definition.templates import TemplateCheck
@@ -59,6 +59,27 @@ def amend(spec: AgentSpec, values: Mapping[str, Any]) -> AmendedSpec:
         revision=spec.digest,
         amended=tuple(values),
     )
+
+
+def together(spec: AgentSpec, values: Mapping[str, Any]) -> Accepted:
+    """Take of accepted values those with which the agent's texts can be rendered."""
+    if _renders(amend(spec, values)):
+        return Accepted(values, {})
+    taken: dict[str, Any] = {}
+    for key, value in values.items():
+        if _renders(amend(spec, {**taken, key: value})):
+            taken[key] = value
+    return Accepted(taken, {key: "template-render" for key in values if key not in taken})
+
+
+def _renders(spec: AgentSpec) -> bool:
+    names = template_names(spec)
+    try:
+        instructions(spec, names)
+        greeting(spec, names)
+    except RenderError:
+        return False
+    return True
 
 
 def _inheriting(backend: Backend, changes: Mapping[str, Any]) -> Backend:

@@ -17,7 +17,7 @@ from runner.catalog.breaker import UNAUTHORIZED
 from runner.catalog.remote import LastAnswers
 from runner.definition import prompt
 from runner.definition.prompt import Names, RenderError, RoomNames, template_names
-from runner.definition.remote import accept, amend
+from runner.definition.remote import Accepted, accept, amend, together
 from runner.definition.spec import AgentSpec, Remote
 from runner.definition.text import MAX_BYTES
 from runner.reach import reasons
@@ -71,8 +71,9 @@ async def fetched(
     answer = await ask(spec, spec.remote, names, environment)
     # In a thread: a slow disk must not be heard.
     older = await asyncio.to_thread(_last_good, spec, spec.remote, answer, LastAnswers(state))
-    _tell(answer, older, time.monotonic() - began)
-    return amend(spec, {**answer.values, **older})
+    fit = await asyncio.to_thread(together, spec, {**answer.values, **older})
+    _tell(answer, older, fit, time.monotonic() - began)
+    return amend(spec, fit.values)
 
 
 async def ask(
@@ -104,7 +105,11 @@ def _checked(
     accepted = accept(spec, {key: value for key, value in found.items() if value is not None})
     missing = {key: MISSING for key, value in found.items() if value is None}
     wrong = {**missing, **accepted.refused}
-    return Answer(url, accepted.values, tuple(f"{key}: {why}" for key, why in wrong.items()))
+    return Answer(url, accepted.values, _reasons(wrong))
+
+
+def _reasons(refused: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{key}: {why}" for key, why in refused.items())
 
 
 def _last_good(
@@ -120,11 +125,11 @@ def _last_good(
     return accept(spec, {key: before[key] for key in left}).values
 
 
-def _tell(answer: Answer, older: Mapping[str, Any], seconds: float) -> None:
-    fields = {"fields": ", ".join(answer.values), "last_good": ", ".join(older)}
+def _tell(answer: Answer, older: Mapping[str, Any], fit: Accepted, seconds: float) -> None:
+    sources = {"fields": answer.values, "last_good": older}
+    fields = {name: ", ".join(k for k in of if k in fit.values) for name, of in sources.items()}
     told = {name: value for name, value in fields.items() if value} | {"seconds": round(seconds, 3)}
-    if answer.reasons:
-        reason = "; ".join(answer.reasons)
+    if reason := "; ".join([*answer.reasons, *_reasons(fit.refused)]):
         _log.warning("remote fields are not all good", extra={**told, "reason": reason})
     else:
         _log.info("remote fields fetched", extra=told)
