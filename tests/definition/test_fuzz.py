@@ -1,5 +1,6 @@
 """Whatever is done to an agent file, validate answers with diagnostics, in bounded time."""
 
+import json
 import os
 import random
 import resource
@@ -11,6 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from runner.definition.loader import Loaded, load
+from runner.definition.sandbox import Sandbox
 
 CASES = Path(__file__).parent.parent / "cases"
 SOURCES = [
@@ -133,6 +135,82 @@ def test_a_hostile_file_is_refused_in_bounded_time_and_memory(name: str, tmp_pat
     assert loaded.has_errors
     assert time.monotonic() - started < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+
+
+LONG = "{% set s = '" + "x" * 9_000 + "' %}"
+
+
+def doubled(first: str, step: str) -> str:
+    """Return a template that takes a step from `a` to `b` over and over."""
+    return f"{{% set a = {first} %}}" + f"{{% set b = {step} %}}{{% set a = b %}}" * 24
+
+
+GROWING = {
+    "round": "{{ 1 | round(-9999999) }}",
+    "round up": "{{ 1 | round(999999, 'ceil') }}",
+    "~": doubled("'x'", "a ~ a") + "{{ a | length }}",
+    "+": doubled("'x'", "a + a") + "{{ a | length }}",
+    "+ of lists": doubled("['x']", "a + a") + "{{ a | length }}",
+    "a list of lists": doubled("['x']", "[a, a]") + "{{ a | string | length }}",
+    "a tuple of tuples": doubled("('x', 'x')", "(a, a)") + "{{ a | string | length }}",
+    "a mapping of mappings": doubled("'x'", "{'a': a, 'b': a}") + "{{ a | string | length }}",
+    "calls of dict": doubled("'x'", "dict(a=a, b=a)") + "{{ a | string | length }}",
+    "replace": LONG + "{{ s | replace('x', s) | length }}",
+    "the method replace": LONG + "{{ s.replace('x', s) | length }}",
+    "join": LONG + "{{ s | join(s) | length }}",
+    "the method join": LONG + "{{ s.join(s) | length }}",
+    "a filter for each": LONG + "{{ s | map('replace', 'x', s) | list | length }}",
+    "sum": "{{ [[1], [2]] | sum(start=[]) | length }}",
+    "tojson": "{{ [1] | tojson(9999999) | length }}",
+    "format": "{{ '{:9999999}'.format(1) | length }}",
+    "format_map": "{{ '{a:9999999}'.format_map({'a': 1}) | length }}",
+    "bytes": "{{ 'x'.encode().ljust(9999999) | length }}",
+    "bytes of a number": "{{ (1).to_bytes(9999999, 'big') | length }}",
+    "translate": LONG + "{{ s.translate({120: s}) | length }}",
+    "urlize": LONG + "{{ 'a.com ' | urlize(target=s) | length }}",
+    "wordwrap": LONG + "{{ s | wordwrap(9, wrapstring=s) | length }}",
+    "a macro": LONG + "{% macro m() %}{% for a in s %}{{ s }}{% endfor %}{% endmacro %}"
+    "{{ m() | length }}",
+    "a block": LONG + "{% set b %}{% for a in s %}{{ s }}{% endfor %}{% endset %}{{ b | length }}",
+    "many long texts": LONG + "{% for a in s %}{% set b = s ~ a %}{% endfor %}",
+    "loops over texts": LONG + "{% for a in s %}{% for b in s[:99] %}{% endfor %}{% endfor %}",
+    "loops that choose": LONG + "{% for a in s %}{% for b in s[:99] if 0 %}{% endfor %}"
+    "{% endfor %}",
+    "loops of loops": "{% for a in range(300) recursive %}"
+    "{% if loop.depth < 3 %}{{ loop(range(300)) }}{% endif %}{% endfor %}",
+    "macros of macros": "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}"
+    "{% endmacro %}{{ m(18) }}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_a_template_makes_nothing_huge(name: str, tmp_path: Path) -> None:
+    """Whatever makes much of little is refused, though the result would be small."""
+    (tmp_path / "growing.yaml").write_text(json.dumps({"prompt": GROWING[name]}))
+    loaded = load([tmp_path])
+    assert [finding.rule.partition("-")[0] for finding in loaded.diagnostics] == ["template"]
+
+
+FITTING = {
+    "{{ ['a', 'b'] | join(', ') }}": "a, b",
+    "{{ 'a-b'.replace('-', '+') | replace('+', ' ', 1) }}": "a b",
+    "{{ '-'.join(['a', 1 ~ 2]) }}": "a-12",
+    "{{ [{'n': 1}, {'n': 2}] | join('/', attribute='n') }}": "1/2",
+    "{{ 2.567 | round(1) }}, {{ [1, 2] | sum }}, {{ {'a': 5} | tojson }}": '2.6, 3, {"a": 5}',
+    "{{ ('<' | escape) + '<' }}": "&lt;<",
+    "{% for a in 'xyz' %}{{ loop.index }}/{{ loop.length }}{{ a }}{% endfor %}": "1/3x2/3y3/3z",
+    "{% for a in range(90000) %}{% endfor %}{{ range(3) | list }}": "[0, 1, 2]",
+    "{% set n = namespace(a=1) %}{% set n.a = n.a + 1 %}{{ n.a }}": "2",
+    "{% for a in [1, [2, [3]]] recursive %}"
+    "{{ a if a is number else loop(a) }}{% endfor %}": "123",
+    "{% macro m(a) %}{{ a }}!{{ caller() }}{% endmacro %}{% call m('x') %}y{% endcall %}": "x!y",
+    "{% filter upper %}a{{ 'b' ~ 'c' }}{% endfilter %}": "ABC",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FITTING)
+def test_within_the_bounds_templates_are_jinja_s(text: str) -> None:
+    assert Sandbox(lambda _: None).render(text, {}) == FITTING[text]
 
 
 def test_includes_in_a_circle_are_found(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Jinja made safe for files that anybody edits: immutable, strict, and bounded in time and size."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import CodeType
 from typing import Any
 
@@ -11,15 +12,23 @@ from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
 from jinja2.idtracking import VAR_LOAD_RESOLVE
+from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+from markupsafe import Markup
 
-#: The largest text a template may become, and the most steps all its `range`s may make together.
-LIMIT = 100_000
+from runner.definition.bounds import FILTERS, LIMIT, METHODS, check, join, weight
 
 _GROWING_METHODS = frozenset(
-    {"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"}
-)
-_GROWING_FILTERS = ("batch", "center", "format", "indent", "slice")
+    {
+        "center", "encode", "expandtabs", "format", "format_map", "ljust", "rjust", "to_bytes",
+        "translate", "zfill",
+    }
+)  # fmt: skip
+_GROWING_FILTERS = ("batch", "center", "format", "indent", "slice", "urlize", "wordwrap")
+
+#: What a template may do: each character or member that it makes is one, each step of a loop 50.
+_EFFORT, _STEP = 100 * LIMIT, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
     `finalize` is what becomes of each value that is put in.
     """
 
-    intercepted_binops = frozenset({"*", "**", "%"})
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
+    concat = staticmethod(partial(join, ""))
 
     def __init__(
         self, read: Callable[[str], str | None], finalize: Callable[[Any], str] | None = None
@@ -60,21 +70,59 @@ class Sandbox(ImmutableSandboxedEnvironment):
             loader=jinja2.FunctionLoader(lambda name: _named(name, read(name))),
             undefined=jinja2.StrictUndefined,
             finalize=finalize,
+            optimized=False,
         )
+        self.code_generator_class = _Generator
         self._facts: dict[str, Facts] = {}
+        self._effort = 0
         for name in ("lipsum", "cycler", "joiner"):
             del self.globals[name]
         for name in _GROWING_FILTERS:
             del self.filters[name]
+        self.filters |= FILTERS
+        self.globals |= {"namespace": _Namespace, "range": _bounded_range}
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Refuse, besides what Jinja refuses, the methods that make a short text a huge one."""
-        if isinstance(obj, str) and attr in _GROWING_METHODS:
+        if isinstance(obj, str | int) and attr in _GROWING_METHODS:
             return False
         return super().is_safe_attribute(obj, attr, value)
 
+    def wrap_str_format(self, value: Any) -> None:
+        """Leave `format` to `is_safe_attribute`."""
+
+    def call(self, context: Any, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call what a template calls, within the bounds."""
+        self._spend(_STEP)
+        match obj:
+            case LoopContext():
+                args = tuple(map(self.counted, args))
+            case object(__self__=str(text), __name__=name) if name in METHODS:
+                obj = partial(METHODS[name], text)
+        return self.made(super().call(context, obj, *args, **kwargs))
+
+    def made(self, value: Any) -> Any:
+        """Return what a template has made, if that is not too much."""
+        self._spend(weight(value))
+        # Nothing here is HTML, and a text that knows better would escape what is added to it.
+        return str(value) if isinstance(value, Markup) else value
+
+    def counted(self, values: Iterable[Any]) -> Iterator[Any]:
+        """Yield what a loop goes through, as long as that is not too much."""
+        for value in values:
+            self._spend(_STEP)
+            yield value
+
+    def _spend(self, effort: int) -> None:
+        self._effort += effort
+        if self._effort > _EFFORT:
+            raise SecurityError("the template does too much")
+
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Allow arithmetic on numbers of a reasonable size only."""
+        if operator == "+":
+            check(weight(left) + weight(right))
+            return self.made(left + right)
         if not all(isinstance(side, int | float) and abs(side) < LIMIT for side in (left, right)):
             raise SecurityError(f"'{operator}' takes two numbers below {LIMIT}")
         if operator == "**" and right > 16:
@@ -92,7 +140,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if text not in self._facts:
             tree = self.parse(text)
             source = io.StringIO()
-            generator = _Generator(self, None, None, source, optimized=False)
+            generator = _Generator(self, None, None, source, optimized=self.optimized)
             generator.visit(tree)
             code = compile(source.getvalue(), "<template>", "exec")
             self._facts[text] = Facts(code, *_uses(tree, generator.undeclared))
@@ -106,18 +154,21 @@ class Sandbox(ImmutableSandboxedEnvironment):
             Exception: whatever else the template's own expressions raise.
         """
         template = jinja2.Template.from_code(self, self.facts(text).code, self.make_globals(None))
-        chunks = []
-        size = 0
-        for chunk in template.generate({**names, "range": _budgeted_range()}):
-            size += len(chunk)
-            if size > LIMIT:
-                raise SecurityError(f"the text grows past {LIMIT} characters")
-            chunks.append(chunk)
-        return "".join(chunks)
+        self._effort = 0
+        return join("", template.generate(names))
+
+
+class _Namespace(Namespace):
+    """A namespace that is not shown: those in it may be in it many times."""
+
+    __repr__ = object.__repr__
 
 
 class _Generator(CodeGenerator):
-    """Jinja's code generator, which also notes the names that a template takes from outside."""
+    """Jinja's code generator; what is made is weighed, and the steps of loops are counted.
+
+    It also notes the names that a template takes from outside.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -128,6 +179,24 @@ class _Generator(CodeGenerator):
         for action, name in frame.symbols.loads.values():
             if action == VAR_LOAD_RESOLVE and name is not None:
                 self.undeclared.add(name)
+
+    def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> None:
+        match node:
+            case nodes.For():
+                node.iter = _called("counted", node.iter)
+            case nodes.Concat():
+                node = _called("concat", nodes.Tuple(node.nodes, "load"))
+            case nodes.Filter() | nodes.List() | nodes.Dict() | nodes.Tuple(ctx="load"):
+                self.write("environment.made(")
+                super().visit(node, *args, **kwargs)
+                self.write(")")
+                return
+        super().visit(node, *args, **kwargs)
+
+
+def _called(name: str, argument: Any) -> nodes.Call:
+    method = nodes.EnvironmentAttribute(name)
+    return nodes.Call(method, [argument], [], None, None, lineno=argument.lineno)
 
 
 def _uses(
@@ -152,18 +221,10 @@ def _uses(
     return tuple(names), tuple(attributes), tuple(includes)
 
 
-def _budgeted_range() -> Callable[..., range]:
-    left = LIMIT
-
-    def bounded(*args: int) -> range:
-        nonlocal left
-        steps = range(*args)
-        left -= len(steps)
-        if left < 0:
-            raise SecurityError(f"the loops make more than {LIMIT} steps")
-        return steps
-
-    return bounded
+def _bounded_range(*args: int) -> range:
+    steps = range(*args)
+    check(len(steps))
+    return steps
 
 
 def _named(name: str, text: str | None) -> tuple[str, str, None] | None:
