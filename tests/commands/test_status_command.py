@@ -235,6 +235,39 @@ def test_a_host_of_another_version_hides_no_other(
     assert capsys.readouterr() == (SHOWN.replace("PORT", str(port)), said)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"host": {"pid": 7}, "agents": []},
+        {**REPORT, "host": {**REPORT["host"], "started": None}},
+        {**REPORT, "agents": [{"id": "billing"}]},
+        {**REPORT, "agents": [{**REPORT["agents"][0], "state": "asleep"}]},
+        {**REPORT, "agents": [{**REPORT["agents"][1], "rejected": {"diagnostics": [{}]}}]},
+        {**REPORT, "calls": 5},
+    ],
+)  # fmt: skip
+def test_a_report_of_another_version_hides_no_other(
+    run: Callable[..., tuple[int, str]],
+    listed: Callable[..., None],
+    answering: Callable[[bytes], int],
+    other: dict[str, Any],
+) -> None:
+    listed(answering(json.dumps(other).encode()))
+    silent = (
+        f"host 7 on {MACHINE}, not ready: it is of another version of voice-runner\n"
+        "  started   2026-11-22T16:45:52Z\n"
+    )
+    assert run() == (1, silent)
+    assert run("--ready")[0] == 1
+    port = answering(json.dumps(REPORT).encode())
+    listed(port)
+    code, text = run()
+    assert code == 0
+    assert silent in text
+    assert SHOWN.replace("PORT", str(port)) in text
+    assert run("--ready")[0] == 0
+
+
 def test_a_host_of_the_studio_alone_has_no_livekit(
     run: Callable[..., tuple[int, str]],
     listed: Callable[..., None],

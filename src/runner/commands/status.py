@@ -73,7 +73,18 @@ def _report(host: "Listing") -> Report:
         report: Report = _silent(host, "it is in another container, or on another machine")
     else:
         report = _asked(host) or _silent(host, "it does not answer")
+    if not _is_known({"port": host.port, **report}):
+        report = _silent(host, "it is of another version of voice-runner")
     return {"port": host.port, **report}
+
+
+def _is_known(report: Report) -> bool:
+    """Tell whether a report can be shown: a host of another version may have other keys."""
+    try:
+        list(_host(report))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _asked(host: "Listing") -> Report | None:
