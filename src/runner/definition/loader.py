@@ -11,6 +11,7 @@ from runner.definition.diagnostics import START, Diagnostic
 from runner.definition.draft import Checked, Draft, check_document, merge
 from runner.definition.examine import examine
 from runner.definition.folder import DEFAULTS, Folder, folder_of
+from runner.definition.patterns import rooms_of
 from runner.definition.seen import Look, Seen
 from runner.definition.source import Document
 from runner.definition.spec import AgentSpec
@@ -39,9 +40,9 @@ _CLASHES = {
 class AgentFile:
     """One agent file as examined; `spec` is None when it could not be read at all.
 
-    `claims` are what no second agent may claim (rule, word), each with a finding without words;
-    `clashes` are the findings that came of them. `read` holds the files that all of it rests on,
-    by path, each with the hash of its content.
+    `claims` are what no second agent may claim (rule, word), each with a finding that has only the
+    word as it was written; `clashes` are the findings that came of them. `read` holds the files
+    that all of it rests on, by path, each with the hash of its content.
     """
 
     path: str
@@ -238,17 +239,17 @@ def _examine(
 
 
 def _claims_of_unread(file: Path, text: TextFile) -> dict[Claim, Diagnostic]:
-    return {("duplicate-id", file.stem): text.finding(START, "duplicate-id", "")}
+    return {("duplicate-id", file.stem): text.finding(START, "duplicate-id", file.stem)}
 
 
 def _claims(draft: Draft, spec: AgentSpec) -> dict[Claim, Diagnostic]:
-    claims = {("duplicate-id", spec.id): draft.at_file("duplicate-id", "")}
+    claims = {("duplicate-id", spec.id): draft.at_file("duplicate-id", spec.id)}
     for pattern in spec.answers.rooms:
-        claims["claimed", pattern] = draft.at_file("claimed", "")
+        claims["claimed", rooms_of(pattern)] = draft.at_file("claimed", pattern)
     for key, pattern in draft.items("answers", "rooms"):
-        claims["claimed", pattern] = draft.at_value(key, "claimed", "")
+        claims["claimed", rooms_of(pattern)] = draft.at_value(key, "claimed", pattern)
     for key, number in draft.items("answers", "numbers"):
-        claims["claimed-number", number] = draft.at_value(key, "claimed", "")
+        claims["claimed-number", number] = draft.at_value(key, "claimed", number)
     if spec.answers.default:
         claims["claimed-default", ""] = draft.at_value(("answers", "default"), "claimed", "")
     return claims
@@ -262,8 +263,9 @@ def _compare(agents: Sequence[AgentFile]) -> list[AgentFile]:
             continue
         for agent in members:
             others = " and ".join(member.path for member in members if member is not agent)
-            message = _CLASHES[rule].format(word=word, others=others)
-            clashes[agent.path].append(replace(agent.claims[rule, word], message=message))
+            claim = agent.claims[rule, word]
+            message = _CLASHES[rule].format(word=claim.message, others=others)
+            clashes[agent.path].append(replace(claim, message=message))
     return [_clashing(agent, tuple(clashes.get(agent.path, ()))) for agent in agents]
 
 

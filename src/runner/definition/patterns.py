@@ -24,6 +24,11 @@ def captured_names(pattern: str) -> list[str]:
     return names
 
 
+def rooms_of(pattern: str) -> str:
+    """Return what all patterns that match the same rooms have in common: all but their names."""
+    return _WILDCARD.sub(lambda found: "*" if found["star"] else "{}", pattern)
+
+
 def literal_length(pattern: str) -> int:
     """Count the characters of `pattern` that a room's name must have as they are."""
     return len(_WILDCARD.sub("", pattern))
