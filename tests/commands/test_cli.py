@@ -191,6 +191,8 @@ def test_route_says_why_an_agent_is_not_among_them(capsys: pytest.CaptureFixture
     _, printed, complaints = outcome(["route", "late", "tests/cases/route/broken"], capsys)
     assert printed == "nobody answers: looked for a pattern for 'late'; a default\n"
     assert "unknown key 'promt'" in complaints
+    last = complaints.splitlines()[-1]
+    assert last == "a running host may still serve the last good revision"
 
 
 def test_explain_shows_what_would_be_fetched(capsys: pytest.CaptureFixture[str]) -> None:

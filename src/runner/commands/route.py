@@ -38,6 +38,7 @@ def _print_errors(loaded: Loaded) -> None:
     errors = tuple(finding for finding in loaded.diagnostics if finding.level == "error")
     if errors:
         print(as_text(replace(loaded, diagnostics=errors)), file=sys.stderr)
+        print("a running host may still serve the last good revision", file=sys.stderr)
 
 
 def _lines(route: Route | ByNumber | NoRoute) -> Iterator[str]:
