@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
 from typing import Any
 
@@ -89,6 +91,20 @@ async def test_an_answer_that_cannot_be_rendered_is_a_tool_error() -> None:
     tool = built("{{ args.seats + 1 }}")
     with pytest.raises(ToolError, match="look_up has no answer to these arguments"):
         await tool(raw_arguments={"day": "monday"})
+
+
+async def test_the_loop_turns_while_an_answer_is_rendered() -> None:
+    """There is sound to play meanwhile."""
+    loop, turned = asyncio.get_running_loop(), threading.Event()
+
+    class Slow:
+        def __str__(self) -> str:
+            # Comes back when the loop has turned.
+            loop.call_soon_threadsafe(turned.set)
+            return str(turned.wait(5.0))
+
+    tool = built("{{ args.day }}", parameters={**PARAMETERS, "properties": {"day": {}}})
+    assert await tool(raw_arguments={"day": Slow()}) == "True"
 
 
 async def test_the_delay_is_kept() -> None:

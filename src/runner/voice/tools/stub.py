@@ -22,7 +22,8 @@ def build(tool: ToolStub, words: Words) -> Tool:
         if error := best_match(validator.iter_errors(raw_arguments)):
             raise ToolError(_sentence(error))
         await asyncio.sleep(tool.delay)
-        return _answer(tool, raw_arguments, words)
+        # In a thread: a template may take long, and the loop has sound to play.
+        return await asyncio.to_thread(_answer, tool, raw_arguments, words)
 
     return function_tool(
         answer,
