@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
-from jinja2.exceptions import SecurityError
+from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.idtracking import VAR_LOAD_RESOLVE
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -151,11 +151,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
         Raises:
             SecurityError: the template does something that is not allowed, or grows past `LIMIT`.
+            TemplateRuntimeError: it makes half a character, which can be neither kept nor sent.
             Exception: whatever else the template's own expressions raise.
         """
         template = jinja2.Template.from_code(self, self.facts(text).code, self.make_globals(None))
         self._effort = 0
-        return join("", template.generate(names))
+        text = join("", template.generate(names))
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            half = ascii(text[error.start])
+            raise TemplateRuntimeError(f"{half} is half a character") from error
+        return text
 
 
 class _Namespace(Namespace):
