@@ -144,6 +144,16 @@ async def test_what_a_broken_agent_file_means(
     assert ("broken.yaml:1:" in host.stderr) is broken
 
 
+async def test_strict_starts_when_every_agent_is_valid(
+    run: Callable[..., Host], folder: Path, livekit_server: LiveKitServer
+) -> None:
+    """A warning is no error."""
+    (folder / "warned.yaml").write_text("prompt: Hello.\ngreeting: no\n")
+    host = run(folder, "--strict", **livekit_server.environment)
+    await host.ready()
+    assert "[greeting-word]" in host.stderr
+
+
 async def test_no_valid_agent_is_refused(run: Callable[..., Host], folder: Path) -> None:
     (folder / "front-desk.yaml").write_text("prompt: Hello {{ nobody }}.\n")
     host = run(folder, **NOWHERE)
