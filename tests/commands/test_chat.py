@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 FAILING = ROOT / "tests" / "host" / "failing"
+CAREFUL = """\
+prompt: You book tables.
+greeting: false
+tools:
+  - name: book_table
+    description: Reserve seats.
+    parameters:
+      guests: {type: integer, minimum: 1, maximum: 12}
+      place: {type: object, properties: {city: {type: string}}}
+    returns: Booked.
+"""
 PROXY = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
 
@@ -98,6 +109,20 @@ def test_what_is_typed_is_answered_until_the_end_of_input(chat: Chat) -> None:
     assert "Check availability needs the day: monday, tuesday" in done.stdout
     assert "[check_availability: On tuesday we have" in done.stdout
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_does_not_fit_is_asked_for_with_what_does(chat: Chat, tmp_path: Path) -> None:
+    """A tool is never called with it, and what cannot be said is said to be so."""
+    agent = tmp_path / "careful.yaml"
+    agent.write_text(CAREFUL)
+    done = chat(agent, "book a table for 99", "for 4", "in Leeds", '{"city": "Leeds"}')
+    asked = [line for line in done.stdout.splitlines() if "needs the" in line]
+    assert asked == [
+        "Careful: Book table needs the guests: at least 1, at most 12.",
+        "Careful: Book table needs the place: it cannot be said, only typed as JSON.",
+        "Careful: Book table needs the place: it cannot be said, only typed as JSON.",
+    ]
+    assert '  [book_table {"guests": 4, "place": {"city": "Leeds"}}]' in done.stdout
 
 
 def test_a_greeting_of_the_model_s_own_is_told_not_made_up(chat: Chat) -> None:

@@ -19,6 +19,17 @@ TOOLS = [
     stub("check_availability", "Look up free appointments on a day.", day=DAYS),
     stub("track_parcel", "Look up where it is.", number={"pattern": "^[0-9]{8}$"}),
     stub("book_table", "Reserve seats.", guests={"type": "integer"}, window={"type": "boolean"}),
+    stub("seat_party", "Seat them.", guests={"type": "integer", "minimum": 2, "maximum": 12}),
+    stub("plan_visit", "Plan it.", what={"enum": ["check-up", "check-up and cleaning"]}),
+    stub("find_street", "Find it.", postcode={"pattern": "^[A-Z0-9]+ [0-9][A-Z]+$"}),
+    stub("pay_bill", "Pay it.", code={"type": "string", "pattern": "[0-9]{4}"}),
+    stub(
+        "send_letter",
+        "Send it.",
+        copies={"type": "array", "items": {"type": "string", "minLength": 2}, "maxItems": 2},
+        address={"type": "object", "properties": {"city": {"type": "string"}}},
+        signed_by={"type": "string", "maxLength": 12},
+    ),
     stub("take_note", "Keep it.", caller_name={"type": "string"}),
     stub(
         "order_pizza",
@@ -41,6 +52,29 @@ TOOLS = [
         ("book the table for 2, yes", "book_table", {"guests": 2, "window": True}, ()),
         ("take a note, my name is Ada Lovelace", "take_note", {"caller_name": "Ada Lovelace"}, ()),
         ("order a pizza with ham and olives", "order_pizza", {"toppings": ["ham", "olives"]}, ()),
+        ("seat a party of 99", "seat_party", {}, ("guests",)),
+        ("seat a party of 1, no, 3", "seat_party", {"guests": 3}, ()),
+        ("plan a visit for a check-up", "plan_visit", {"what": "check-up"}, ()),
+        (
+            "plan a visit for a check-up and cleaning",
+            "plan_visit",
+            {"what": "check-up and cleaning"},
+            (),
+        ),
+        ("find the street of SW1A 1AA, please", "find_street", {"postcode": "SW1A 1AA"}, ()),
+        ("pay the bill with the code 1234 please", "pay_bill", {"code": "1234"}, ()),
+        (
+            "send a letter with copies: Ada and Charles",
+            "send_letter",
+            {"copies": ["Ada", "Charles"]},
+            ("address", "signed_by"),
+        ),
+        (
+            "send letter, copies: Ada, Ben and Cy",
+            "send_letter",
+            {},
+            ("copies", "address", "signed_by"),
+        ),
         (
             "order pizza, ham, for 9.50",
             "order_pizza",
@@ -79,3 +113,22 @@ def test_another_tool_ends_what_was_left_open() -> None:
     second = wish("track parcel 12345678", TOOLS, first)
     assert second is not None
     assert second.tool.name == "track_parcel"
+
+
+def test_all_of_an_answer_may_be_what_was_asked_for() -> None:
+    """Free text, lists of it and what has to be typed as JSON need no name in front of them."""
+    found = wish("send a letter", TOOLS)
+    for answer, missing in [
+        ("Ada, Ben and Cy", ("copies", "address", "signed_by")),
+        ("Ada and Ben.", ("address", "signed_by")),
+        ("to Leeds", ("address", "signed_by")),
+        ('{"city": "Leeds"}', ("signed_by",)),
+        ("somebody with a long name", ("signed_by",)),
+        ("me", ()),
+    ]:
+        found = wish(answer, TOOLS, found)
+        assert found is not None
+        assert found.missing == missing
+    assert found is not None
+    expected = {"copies": ["Ada", "Ben"], "address": {"city": "Leeds"}, "signed_by": "me"}
+    assert found.arguments == expected

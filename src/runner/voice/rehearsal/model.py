@@ -25,10 +25,17 @@ from runner.voice.rehearsal.grammar import Wish, wish
 from runner.voice.rehearsal.told import told
 
 WHAT_IT_IS = "This is a rehearsal: no model runs."
-
-
 #: What it says to words that its ears have not made out.
 NOT_MADE_OUT = "I could not make that out. Please say it again, or type it."
+
+_LIMITS = {
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "minLength": "{} or more characters",
+    "maxLength": "{} or fewer characters",
+    "minItems": "{} or more of them",
+    "maxItems": "{} or fewer of them",
+}
 
 
 class RehearsalModel(LLM[Literal["told"]]):
@@ -112,13 +119,19 @@ def _result(output: FunctionCallOutput) -> str:
 
 
 def _question(wanted: Wish) -> str:
-    schemas = wanted.tool.parameters["properties"]
-    asked = [_spoken(name) + _options(schemas[name]) for name in wanted.missing]
-    return f"{_spoken(wanted.tool.name).capitalize()} needs the {', and the '.join(asked)}."
+    name = wanted.missing[0]
+    limits = _limits(wanted.tool.parameters["properties"][name])
+    return f"{_spoken(wanted.tool.name).capitalize()} needs the {_spoken(name)}{limits}."
 
 
-def _options(schema: dict[str, Any]) -> str:
-    return f": {', '.join(map(str, schema['enum']))}" if "enum" in schema else ""
+def _limits(schema: dict[str, Any]) -> str:
+    """Tell what fits, of a list what its items must be."""
+    one = {**schema, **schema.get("items", {})}
+    told = [str(option) for option in one.get("enum", ())]
+    told += [words.format(one[key]) for key, words in _LIMITS.items() if key in one]
+    if one.get("type") == "object":
+        told.append("it cannot be said, only typed as JSON")
+    return f": {', '.join(told)}" if told else ""
 
 
 def _spoken(name: str) -> str:
