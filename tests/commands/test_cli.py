@@ -86,6 +86,19 @@ def test_a_missing_path_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.usefixtures("at_root")
+@pytest.mark.parametrize("command", ["chat", "explain"])
+@pytest.mark.parametrize("name", ["/tmp/agents/front-desk", "agents", "..", "front-*", ""])
+def test_a_path_or_a_pattern_is_no_id(
+    command: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only an agent's file or its very id names it."""
+    code, out, err = outcome([command, name], capsys)
+    assert (code, out) == (3, "")
+    assert err.startswith(f"runner: there is no agent '{name}' in agents/")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("at_root")
 def test_near_misses_of_names_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean 'front-desk'?" in outcome(["explain", "front-dsk"], capsys)[2]
     wrong = ["explain", "front-desk", "--set", "caler_name=Ada"]

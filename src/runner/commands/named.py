@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from runner.definition.diagnostics import near_miss
+from runner.definition.folder import Folder
 from runner.errors import RunnerError
 
 
@@ -14,10 +15,10 @@ def file_of(agent: str) -> Path:
     """
     if Path(agent).suffix in (".yaml", ".yml"):
         return Path(agent)
-    found = sorted(Path("agents").rglob(f"{agent}.y*ml"))
-    if not found:
-        ids = [path.stem for path in Path("agents").rglob("*.y*ml")]
-        close = near_miss(agent, ids)
+    files = [Path(file) for file in Folder(Path("agents")).agent_files()]
+    found = next((file for file in files if file.stem == agent), None)
+    if found is None:
+        close = near_miss(agent, [file.stem for file in files])
         hint = f"; did you mean '{close}'?" if close else ""
         raise RunnerError(f"there is no agent '{agent}' in agents/{hint}")
-    return found[0]
+    return found
