@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -33,6 +34,12 @@ tools:
       guests: {type: integer, minimum: 1, maximum: 12}
       place: {type: object, properties: {city: {type: string}}}
     returns: Booked.
+"""
+LEAVING = """\
+prompt: You answer the phone.
+backends:
+  - openai-realtime
+  - {kind: announcement, say: Please ring again.}
 """
 PROXY = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
@@ -189,6 +196,28 @@ def test_a_call_that_nothing_can_carry_ends(chat: Chat, openai_service: OpenAISe
     done = chat(FAILING / "spoken.yaml", "Hello?", environment=openai_service.environment)
     assert "I'm sorry, something went wrong on our side" in done.stdout
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("ends", ["agent", "interrupt"])
+def test_a_call_that_ends_while_a_line_is_waited_for_ends_the_command(
+    openai_service: OpenAIService, tmp_path: Path, ends: str
+) -> None:
+    """Whoever ends it, nothing is left to wait for standard input, which stays open."""
+    agent = tmp_path / "leaving.yaml"
+    agent.write_text(LEAVING)
+    openai_service.realtime.script = [Tone("Welcome.")]
+    started = invocation(agent, state=tmp_path / "state", environment=openai_service.environment)
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(**started, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        come(process.stdout, b"Welcome.", b"> ")
+        if ends == "agent":
+            openai_service.reset()
+        else:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == (0 if ends == "agent" else 130)
+        assert process.stderr.read() == b""
 
 
 def test_a_broken_agent_is_not_talked_with(chat: Chat) -> None:

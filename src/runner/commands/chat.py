@@ -101,13 +101,15 @@ async def _line() -> str | None:
             typed.set_result(line)
 
     def ask() -> None:
-        line = None
-        with suppress(EOFError):
-            line = input(_PROMPT)
+        line = b""
+        # Without a buffer: its lock, held by a thread that nobody waits for, ends Python fatally.
+        with suppress(OSError), open(0, "rb", buffering=0, closefd=False) as stdin:
+            line = stdin.readline()
         # The call may be over, and the loop with it.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, line)
+            loop.call_soon_threadsafe(settle, line.decode(errors="replace") if line else None)
 
+    print(_PROMPT, end="", flush=True)
     threading.Thread(target=ask, daemon=True).start()
     return await typed
 
