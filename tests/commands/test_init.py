@@ -45,7 +45,9 @@ def test_what_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str
     capsys.readouterr()
     assert main(["init", str(tmp_path), "--template", "parcel-line"]) == 0
     *files, _, _ = capsys.readouterr().out.splitlines()
-    assert sorted(files) == sorted(f"kept   {path.relative_to(tmp_path)}" for path in written)
+    lack = {".gitignore": "; add .env to it, or keys may get into git"}
+    names = [str(path.relative_to(tmp_path)) for path in written]
+    assert sorted(files) == sorted(f"kept   {name}{lack.get(name, '')}" for name in names)
     assert {path.read_text() for path in written} == {"mine"}
 
 
@@ -73,6 +75,26 @@ def test_keys_have_a_place_that_stays_out_of_git(tmp_path: Path) -> None:
     keys = [line.removeprefix("# ") for line in lines if line.endswith("=")]
     assert keys == ["OPENAI_API_KEY=", "LIVEKIT_API_KEY=", "LIVEKIT_API_SECRET="]
     assert (tmp_path / ".gitignore").read_text() == ".env\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "names_it"),
+    [
+        (".env\n", True), ("*.pyc\n/.env  \n", True), ("**/.env", True), (".env*", True),
+        ("", False), ("# .env", False), (".envrc\n.venv\n", False), ("!.env", False),
+        ("config/.env", False), (".env/\n", False),
+    ],
+)  # fmt: skip
+def test_a_gitignore_without_env_is_kept_with_a_warning(
+    text: str, names_it: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not changed; whoever has one is told what it lacks."""
+    (tmp_path / ".gitignore").write_text(text)
+    assert main(["init", str(tmp_path)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if ".gitignore" in line]
+    assert line.startswith("kept   .gitignore")
+    assert ("add .env to it" in line) is not names_it
+    assert (tmp_path / ".gitignore").read_text() == text
 
 
 def test_the_templates_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

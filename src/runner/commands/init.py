@@ -3,6 +3,7 @@
 import argparse
 import shlex
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -63,7 +64,8 @@ def init(options: argparse.Namespace) -> int:
         _list()
         return _CLEAN
     for name, text in _files(options.template):
-        print(f"{_write(options.folder / name, text)}  {name}")
+        file = options.folder / name
+        print(f"{_write(file, text)}  {name}{_lack(file)}")
     place = "" if options.folder == Path() else f"cd {shlex.quote(str(options.folder))} && "
     print(f"\nNext: {place}runner serve agents/")
     return _CLEAN
@@ -105,6 +107,16 @@ def _write(file: Path, text: str) -> str:
             f"cannot write {file}: {error.strerror}; choose another folder"
         ) from error
     return "wrote"
+
+
+def _lack(file: Path) -> str:
+    """Say what a .gitignore that was kept must be given: keys are to stay out of git."""
+    if file.name != ".gitignore" or not file.is_file():
+        return ""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    patterns = [line.strip().removeprefix("**").removeprefix("/") for line in lines]
+    named = any(fnmatchcase(".env", pattern) for pattern in patterns)
+    return "" if named else "; add .env to it, or keys may get into git"
 
 
 def _agents() -> list[Traversable]:
