@@ -1,4 +1,4 @@
-"""The pre-commit hook as pre-commit runs it: cloned, installed, on a repository of agents."""
+"""The pre-commit hook as pre-commit runs it on a repository of agents: cloned, or begun by init."""
 
 import os
 import subprocess
@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 GOOD = "prompt: You answer the phone.\n"
+BIN = Path(sys.executable).parent
 BROKEN = "prompt: You answer the phone.\nvoice: corale\n"
 
 
@@ -40,8 +41,7 @@ def test_the_hook_finds_the_broken_agent_and_passes_when_it_is_mended(
     repository: Path, tmp_path: Path
 ) -> None:
     """The hook checks the whole folder, fails with the finding, and passes without it."""
-    pre_commit = str(Path(sys.executable).with_name("pre-commit"))
-    command = [pre_commit, "try-repo", str(ROOT), "runner-validate", "--files"]
+    command = [str(BIN / "pre-commit"), "try-repo", str(ROOT), "runner-validate", "--files"]
     home = str(tmp_path / "pre-commit")
 
     broken = run([*command, "agents/good.yaml"], repository, PRE_COMMIT_HOME=home)
@@ -52,3 +52,22 @@ def test_the_hook_finds_the_broken_agent_and_passes_when_it_is_mended(
     (repository / "agents" / "broken.yaml").write_text(GOOD)
     mended = run([*command, "agents/good.yaml"], repository, PRE_COMMIT_HOME=home)
     assert mended.returncode == 0, mended.stdout
+
+
+def test_the_hook_that_init_writes_does_so_too(tmp_path: Path) -> None:
+    """What was begun passes; a broken agent beside it fails with the finding, a mended one not."""
+    folder = tmp_path / "clinic"
+    environment = {
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "PRE_COMMIT_HOME": str(tmp_path / "pre-commit"),
+    }
+    run(["runner", "init", str(folder)], tmp_path, **environment)
+    run(["git", "init", "--quiet"], folder)
+    for agent, code in [(None, 0), (BROKEN, 1), (GOOD, 0)]:
+        if agent:
+            (folder / "agents" / "desk.yaml").write_text(agent)
+        run(["git", "add", "."], folder)
+        done = run(["pre-commit", "run"], folder, **environment)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "validate voice agents" in done.stdout
+        assert ("agents/desk.yaml:2:8: voice 'corale'" in done.stdout) is bool(code)
