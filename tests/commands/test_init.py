@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from runner.cli import main
 
@@ -33,6 +34,21 @@ def test_the_editor_and_the_hook_find_what_they_need(tmp_path: Path) -> None:
     hooks = yaml.safe_load((tmp_path / ".pre-commit-config.yaml").read_text())
     assert hooks["repos"][0]["hooks"][0]["entry"] == "runner validate agents"
     assert ".env" in (tmp_path / ".gitignore").read_text().splitlines()
+
+
+def test_the_editor_marks_nothing_that_validate_takes(tmp_path: Path) -> None:
+    """The settings give every file that is read its schema, which allows a prompt to be shared."""
+    main(["init", str(tmp_path)])
+    shared = {"_defaults.yaml": "prompt: You answer the phone.\n", "desk.yml": "voice: sage\n"}
+    for name, text in shared.items():
+        (tmp_path / "agents" / name).write_text(text)
+    assert main(["validate", str(tmp_path / "agents")]) == 0
+    settings = json.loads((tmp_path / ".vscode/settings.json").read_text())
+    ((schema, patterns),) = settings["yaml.schemas"].items()
+    validator = Draft202012Validator(json.loads((tmp_path / schema).read_text()))
+    for file in (tmp_path / "agents").iterdir():
+        assert any(file.relative_to(tmp_path).match(pattern) for pattern in patterns), file
+        validator.validate(yaml.safe_load(file.read_text()))
 
 
 def test_what_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,9 @@ repos:
 _EDITOR = """\
 {
   "yaml.schemas": {
-    "./schema/agent.schema.json": ["agents/*.yaml", "agents/**/*.yaml"]
+    "./schema/agent.schema.json": [
+      "agents/*.yaml", "agents/**/*.yaml", "agents/*.yml", "agents/**/*.yml"
+    ]
   }
 }
 """

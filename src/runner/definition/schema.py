@@ -55,10 +55,9 @@ def agent_schema() -> Mapping[str, Any]:
 
 @functools.cache
 def _validator(*, complete: bool) -> Draft202012Validator:
-    schema = dict(agent_schema())
-    if not complete:
-        del schema["required"]
-    return Draft202012Validator(schema)
+    # Not in the schema: an editor cannot know what `_defaults.yaml` has.
+    required = ["prompt"] if complete else []
+    return Draft202012Validator({**agent_schema(), "required": required})
 
 
 def rule_against(key: str, value: Any) -> str | None:
