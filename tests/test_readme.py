@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,14 @@ def test_the_two_make_commands_are_the_makefile_s(project: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert named == {"serve", "test"}
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
+
+
+def test_the_first_screen_says_what_to_install() -> None:
+    """Before the first heading stands how to get what serves, by its name and extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (name, extra), *others = re.findall(r"pip install '([\w-]+)\[(\w+)]'", README.split("\n## ")[0])
+    assert (name, others) == (project["name"], [])
+    assert extra in project["optional-dependencies"]
 
 
 def serving(command: str, folder: Path, environment: dict[str, str], lines: int) -> list[str]:
