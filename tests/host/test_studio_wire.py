@@ -378,6 +378,9 @@ async def test_a_call_that_is_cancelled_is_taken_down(
             pass
         holding[0].cancel()
         await asyncio.wait(holding)
+        *_, last, end = await read_all(socket)
+    assert last.json() == {"type": "ended", "reason": "the studio was stopped"}
+    assert end.data == aiohttp.WSCloseCode.GOING_AWAY
     records = Records(tmp_path)
     assert records.read(records.find(started["call"])).reason == "the studio was stopped"
     assert records.running() == []

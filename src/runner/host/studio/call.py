@@ -65,6 +65,7 @@ async def hold(
             # Only a call that was cancelled is not over yet.
             line.close(STOPPED)
             await line.finish()
+            await wire.end(STOPPED)
 
 
 async def _until_over(wire: Wire, line: PageLine, *work: Coroutine[Any, Any, None]) -> None:

@@ -34,6 +34,7 @@ class Feed:
             await wire.close(WSCloseCode.UNSUPPORTED_DATA, str(error))
         finally:
             telling.cancel()
+            await wire.close()
         return wire.response
 
     async def _tell(self, wire: Wire, stopped: asyncio.Event) -> None:

@@ -98,7 +98,7 @@ class Wire:
         await asyncio.wait({self._sending}, timeout=_LAST)
         self._close_soon(code, why)
         if self._closing is not None:
-            await self._closing
+            await asyncio.wait({self._closing})
 
     def _put(self, message: str | bytes) -> None:
         if self._ending or self._closing is not None or self._sending.done():

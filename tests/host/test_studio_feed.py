@@ -1,0 +1,67 @@
+"""What pages are told beside their calls: by one look for all, and with nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from aiohttp import web
+from catalog.specs import a_spec
+
+from runner.catalog.catalog import Catalog
+from runner.catalog.records import Records
+from runner.catalog.serving import Serving
+from runner.host.studio.feed import Feed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    Visit = Callable[[], Awaitable[aiohttp.ClientWebSocketResponse]]
+
+
+@pytest.fixture
+async def visit(tmp_path: Path) -> AsyncIterator[Visit]:
+    """Open the standing line of a page."""
+    serving = Serving(catalog=Catalog({"desk": a_spec("desk")}, files=1))
+    records = Records(tmp_path)
+    feed = Feed(lambda: serving, records)
+
+    async def answer(request: web.Request) -> web.WebSocketResponse:
+        return await feed.follow(request, asyncio.Event())
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    async with aiohttp.ClientSession() as http:
+        yield lambda: http.ws_connect(f"http://{host}:{port}/")
+    await runner.cleanup()
+
+
+def at_work() -> dict[asyncio.Task[object], str]:
+    """Return the tasks that are there for pages, and what they do."""
+    known = {task: task.get_coro().__qualname__ for task in asyncio.all_tasks()}
+    return {task: name for task, name in known.items() if name.startswith(("Wire.", "Feed."))}
+
+
+async def told(page: aiohttp.ClientWebSocketResponse) -> list[str]:
+    """Return the calls that a page has been told of first."""
+    assert (await page.receive_json())["type"] == "agents"
+    return [call["id"] for call in (await page.receive_json())["calls"]]
+
+
+async def test_a_page_that_goes_leaves_nothing_behind(visit: Visit) -> None:
+    """No task waits for a page that was closed, nor for one that has said what it must not."""
+    async with asyncio.timeout(10):
+        for rude in (False, True):
+            page = await visit()
+            await told(page)
+            assert sorted(at_work().values()) == ["Feed._tell", "Wire._send"]
+            await (page.send_str("{}") if rude else page.close())
+            while left := at_work():
+                await asyncio.wait(left)
