@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 from aiohttp import web
+from catalog.records import a_record
 from catalog.specs import a_spec
 
 from runner.catalog.catalog import Catalog
@@ -19,14 +20,28 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from runner.catalog.records import CallRecord
+
     Visit = Callable[[], Awaitable[aiohttp.ClientWebSocketResponse]]
+
+
+class Counted(Records):
+    """Records that count how often all of them were read."""
+
+    looks: int
+
+    def running(self) -> list[CallRecord]:
+        """Count."""
+        Counted.looks += 1
+        return super().running()
 
 
 @pytest.fixture
 async def visit(tmp_path: Path) -> AsyncIterator[Visit]:
     """Open the standing line of a page."""
+    Counted.looks = 0
     serving = Serving(catalog=Catalog({"desk": a_spec("desk")}, files=1))
-    records = Records(tmp_path)
+    records = Counted(tmp_path)
     feed = Feed(lambda: serving, records)
 
     async def answer(request: web.Request) -> web.WebSocketResponse:
@@ -65,3 +80,17 @@ async def test_a_page_that_goes_leaves_nothing_behind(visit: Visit) -> None:
             await (page.send_str("{}") if rude else page.close())
             while left := at_work():
                 await asyncio.wait(left)
+
+
+async def test_all_pages_share_one_look_at_the_records(visit: Visit, tmp_path: Path) -> None:
+    """A hundred pages read as much of the disk as one does; each learns of every call."""
+    pages = [await visit() for _ in range(100)]
+    assert await asyncio.gather(*map(told, pages)) == [[]] * 100
+    before = Counted.looks
+    Records(tmp_path).write(a_record("now"))
+    async with asyncio.timeout(10):
+        for call in await asyncio.gather(*(page.receive_json() for page in pages)):
+            assert [one["id"] for one in call["calls"]] == ["now"]
+    assert before <= 2
+    assert Counted.looks - before <= 3
+    await asyncio.gather(*(page.close() for page in pages))
