@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,15 @@ def test_a_call_without_an_end_runs_until_its_process_is_silent(tmp_path: Path) 
     assert records.ending(path, record) == "running"
     done = a_record("AJ_1", ended=record.began, reason="job_shutdown")
     assert records.ending(path, done) == "job_shutdown"
+
+
+def test_a_call_that_was_heard_of_only_before_is_left_out(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    for call in ("AJ_1", "AJ_2"):
+        records.write(a_record(call))
+    aged(records.find("AJ_1"), 10)
+    assert [one.id for one in records.running()] == ["AJ_1", "AJ_2"]
+    assert [one.id for one in records.running(since=time.time() - 5)] == ["AJ_2"]
 
 
 def test_old_records_are_removed_and_running_calls_are_not(tmp_path: Path) -> None:

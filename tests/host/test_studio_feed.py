@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 from aiohttp import web
-from catalog.records import a_record
+from catalog.records import a_record, aged
 from catalog.specs import a_spec
 
 from runner.catalog.catalog import Catalog
@@ -30,10 +30,10 @@ class Counted(Records):
 
     looks: int
 
-    def running(self) -> list[CallRecord]:
+    def running(self, since: float = 0.0) -> list[CallRecord]:
         """Count."""
         Counted.looks += 1
-        return super().running()
+        return super().running(since)
 
 
 @pytest.fixture
@@ -42,6 +42,8 @@ async def visit(tmp_path: Path) -> AsyncIterator[Visit]:
     Counted.looks = 0
     serving = Serving(catalog=Catalog({"desk": a_spec("desk")}, files=1))
     records = Counted(tmp_path)
+    records.write(a_record("before"))
+    aged(records.find("before"), 5)
     feed = Feed(lambda: serving, records)
 
     async def answer(request: web.Request) -> web.WebSocketResponse:
@@ -94,3 +96,13 @@ async def test_all_pages_share_one_look_at_the_records(visit: Visit, tmp_path: P
     assert before <= 2
     assert Counted.looks - before <= 3
     await asyncio.gather(*(page.close() for page in pages))
+
+
+async def test_a_call_of_the_studio_before_is_not_live(visit: Visit, tmp_path: Path) -> None:
+    """A studio that was killed leaves calls without an end; one that goes on is heard of again."""
+    page = await visit()
+    assert await told(page) == []
+    Records(tmp_path).touch(a_record("before"))
+    async with asyncio.timeout(10):
+        assert [one["id"] for one in (await page.receive_json())["calls"]] == ["before"]
+    await page.close()

@@ -164,9 +164,12 @@ class Records:
         """Return the files of all records, the call that began first at the top."""
         return sorted(path for path in self._folder.glob("*.json") if path.name[0] != ".")
 
-    def running(self) -> list[CallRecord]:
-        """Return the records of the calls that are on, of whatever process, in their order."""
-        alive = time.time() - _DEAD
+    def running(self, since: float = 0.0) -> list[CallRecord]:
+        """Return the records of the calls that are on, of whatever process, in their order.
+
+        Only those that were touched `since` then, as of `time.time()`.
+        """
+        alive = max(time.time() - _DEAD, since)
         found = []
         for path in self.paths():
             with suppress(OSError, RecordError):

@@ -24,6 +24,7 @@ class Feed:
     def __init__(self, serving: Callable[[], Serving], records: Records) -> None:
         self._serving = serving
         self._records = records
+        self._began = time.time()
         self._stale = 0.0
         self._looking: asyncio.Future[dict[str, Any]]
 
@@ -61,4 +62,5 @@ class Feed:
         return await asyncio.shield(self._looking)
 
     def _look(self) -> dict[str, Any]:
-        return shown.calls(self._records.running())
+        # A call that was heard of only before this studio began may have died with the one before.
+        return shown.calls(self._records.running(since=self._began))
