@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,6 +90,16 @@ def test_a_greeting_is_told_from_a_wish_for_one(
     """Braces that are to be spoken are no instruction."""
     agent = folder.told(f"prompt: Hello.\ngreeting: {greeting}\n")
     assert (agent["greeting"], agent["generated"]) == (told, generated)
+
+
+def test_a_file_s_name_that_is_no_text_can_be_an_address(tmp_path: Path) -> None:
+    """A browser makes none of half a character."""
+    file = tmp_path / os.fsdecode(b"desk\xff.yaml")
+    file.write_text("prompt: Hello.\n")
+    reload = Reload(tmp_path, Store(tmp_path / "state"), load([tmp_path]))
+    (agent,) = shown.agents(reload.serving)["agents"]
+    assert (agent["id"], agent["name"], agent["state"]) == ("desk?", "Desk?", "broken")
+    assert agent["file"] == f"{tmp_path}/desk?.yaml"
 
 
 def test_an_agent_that_cannot_be_rendered_today_hides_no_other() -> None:

@@ -62,9 +62,9 @@ def _standing(standing: Standing) -> dict[str, Any]:
     if since is None and rejected is not None:
         since = rejected.since
     return {
-        "id": standing.id,
-        "name": standing.name,
-        "file": standing.path,
+        "id": _text(standing.id),
+        "name": _text(standing.name),
+        "file": _text(standing.path),
         "state": standing.state,
         "since": None if since is None else _utc(since),
         "revision": standing.digest,
@@ -136,6 +136,11 @@ def _call(record: CallRecord) -> dict[str, Any]:
         "backend": record.carrier.name if record.carrier else None,
         "where": "studio" if record.because == STUDIO else "livekit",
     }
+
+
+def _text(name: str) -> str:
+    """Replace the bytes of a file's name that are no text: no browser makes an address of them."""
+    return name.encode(errors="replace").decode()
 
 
 def _utc(seconds: float) -> str:
