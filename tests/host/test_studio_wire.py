@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from catalog.specs import a_spec
 from livekit import rtc
-from livekit.agents import AgentSession, ToolExecutionUpdatedEvent
+from livekit.agents import AgentSession, ToolExecutionUpdatedEvent, UserInputTranscribedEvent
 from livekit.agents.llm import FunctionCall
 from livekit.agents.voice import ToolCallStarted
 from rig.page import Page
@@ -299,6 +299,23 @@ async def test_a_tool_s_arguments_are_what_a_browser_can_read(arguments: str, sh
     json.dumps(event, allow_nan=False)
 
 
+async def test_typing_leaves_what_is_being_said_alone() -> None:
+    """A line that is typed while the caller speaks has a place of its own."""
+    wire = Told()
+    session: AgentSession[None] = AgentSession()
+    spectator = Spectator(wire)
+    spectator.attach(session)
+    session.emit("user_input_transcribed", said("What do you", final=False))
+    spectator.typed("Hello")
+    session.emit("user_input_transcribed", said("What do you have?"))
+    session.emit("user_input_transcribed", said("Monday."))
+    first, typed, last, next_ = [(one["id"], one["text"], one["final"]) for one in wire.events]
+    assert first[1:] == ("What do you", False)
+    assert typed[1:] == ("Hello", True)
+    assert last == (first[0], "What do you have?", True)
+    assert len({first[0], typed[0], next_[0]}) == 3
+
+
 async def test_a_microphone_that_nobody_hears_keeps_the_latest() -> None:
     """A page that sends faster than it is heard fills no memory."""
     microphone = Microphone()
@@ -308,6 +325,11 @@ async def test_a_microphone_that_nobody_hears_keeps_the_latest() -> None:
     heard = [frame.data[0] async for frame in microphone]
     assert 50 < len(heard) <= 100
     assert heard == list(range(1000 - len(heard), 1000))
+
+
+def said(transcript: str, *, final: bool = True) -> UserInputTranscribedEvent:
+    """Return what LiveKit tells of a caller's words."""
+    return UserInputTranscribedEvent(transcript=transcript, is_final=final)
 
 
 @dataclass

@@ -42,7 +42,7 @@ class Spectator(Observer):
 
     def typed(self, text: str) -> None:
         """Show what the caller has typed."""
-        self._words(text, final=True)
+        self._words(next(self._utterances), text, final=True)
 
     def asked(self, since: float) -> None:
         """Note that a typed text was read, as of `time.time()`: its caller waits since then."""
@@ -80,19 +80,19 @@ class Spectator(Observer):
 
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
         if event.transcript:
-            self._words(event.transcript, final=event.is_final)
+            self._words(self._utterance, event.transcript, final=event.is_final)
+            if event.is_final:
+                self._utterance = next(self._utterances)
 
-    def _words(self, text: str, *, final: bool) -> None:
+    def _words(self, utterance: int, text: str, *, final: bool) -> None:
         self._wire.tell(
             "words",
-            id=f"caller-{self._utterance}",
+            id=f"caller-{utterance}",
             who="caller",
             text=text,
             final=final,
             interrupted=False,
         )
-        if final:
-            self._utterance = next(self._utterances)
 
     def _on_tool(self, event: ToolExecutionUpdatedEvent) -> None:
         match event.update:
