@@ -135,6 +135,34 @@ async def test_the_server_hears_the_microphone(open_page: Open, studio: StandInS
     await shown(page, "#mute", "Mute")
 
 
+async def test_the_microphone_is_asked_for_once(open_page: Open, studio: StandInStudio) -> None:
+    """While a person is still to allow it nothing asks again, and hanging up gives it back."""
+    page = await open_page()
+    await page.evaluate("""() => {
+        const ask = MediaDevices.prototype.getUserMedia;
+        window.allowed = new Promise((allow) => { window.allow = allow; });
+        window.tracks = [];
+        MediaDevices.prototype.getUserMedia = async function (wanted) {
+            const stream = await ask.call(this, wanted);
+            window.tracks.push(...stream.getTracks());
+            await window.allowed;
+            return stream;
+        };
+    }""")
+    await page.click("#talk")
+    await shown(page, "#doing", "allow the microphone")
+    await page.keyboard.press("Alt+KeyM")
+    await page.keyboard.press("Alt+KeyM")
+    await shown(page, "#mute:focus", "Use microphone")
+    await page.keyboard.press("Enter")
+    await page.evaluate("window.allow()")
+    call = await (await studio.call()).start()
+    await call.speech()
+    await page.keyboard.press("Alt+KeyH")
+    await call.gone()
+    assert await page.evaluate("window.tracks.map((track) => track.readyState)") == ["ended"]
+
+
 async def test_the_microphone_leaves_out_what_the_page_plays(
     open_page: Open, studio: StandInStudio
 ) -> None:

@@ -16,7 +16,7 @@ const transcript = new Transcript(byId("transcript"), byId("announcer"));
 function newCall(agent) {
   const call = {
     agent, id: "", backend: "", state: "", rehearsal: agent.rehearsal,
-    asking: false, edited: false, breaking: false, failedOver: false,
+    edited: false, breaking: false, failedOver: false,
   };
   call.line = new Call(agent.id, (message) => takeOfCall(call, message));
   return call;
@@ -29,8 +29,6 @@ const CHANGES = {
   left: (call) => Object.assign(call, { breaking: false, failedOver: true }),
   state: (call, { who, state }) => who === "agent" && Object.assign(call, { state }),
   edited: (call) => Object.assign(call, { edited: true }),
-  asking: (call) => Object.assign(call, { asking: true }),
-  microphone: (call) => Object.assign(call, { asking: false }),
   closed: () => Object.assign(page, { call: null }),
 };
 

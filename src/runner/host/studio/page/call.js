@@ -8,8 +8,8 @@ const COMMANDS = new Set(["flush", "clear", "pause", "resume"]);
 /**
  * A call of an agent.
  *
- * `heard` is given each message of the server, and three of the page's own: `asking` (for the
- * microphone), `microphone` with its state ("on", "muted" or "none") and why, and `closed`.
+ * `heard` is given each message of the server, and two of the page's own: `microphone` with its
+ * state ("none", "asked", "on" or "muted") and why, and `closed`.
  */
 export class Call {
   microphone = "none";
@@ -45,7 +45,8 @@ export class Call {
 
   /** Ask for the microphone; without one the call goes on by typing. */
   async listen() {
-    this.#tell({ type: "asking" });
+    if (this.microphone !== "none") return;
+    this.#report("asked");
     try {
       await this.#sound.listen((frame) => this.#speak(frame));
       this.#report("on");

@@ -11,16 +11,14 @@ const STATES = {
   thinking: "thinking",
   speaking: "speaking",
 };
-const MICROPHONE = { on: "Mute", muted: "Unmute", none: "Use microphone" };
+const MICROPHONE = { on: "Mute", muted: "Unmute", asked: "Use microphone", none: "Use microphone" };
 const SHORTCUTS = { KeyT: "talk", KeyM: "mute", KeyH: "hangup", KeyB: "break" };
 
 /** Connect the buttons, the keys and the type box with what they do. */
 export function wire({ talk, mute, hangUp, breakBackend, again, type }) {
-  byId("talk").addEventListener("click", talk);
-  byId("mute").addEventListener("click", mute);
-  byId("hangup").addEventListener("click", hangUp);
-  byId("break").addEventListener("click", breakBackend);
-  byId("again").addEventListener("click", again);
+  for (const [id, act] of Object.entries({ talk, mute, hangup: hangUp, break: breakBackend, again })) {
+    byId(id).addEventListener("click", ({ currentTarget }) => isResting(currentTarget) || act());
+  }
   byId("type").addEventListener("submit", (event) => {
     event.preventDefault();
     const box = byId("text");
@@ -53,6 +51,15 @@ export function showStage({ call, agent, connected }) {
   if (byId("controls").contains(focused) && isGone(focused)) byId(call === null ? "talk" : "mute").focus();
 }
 
+/** Let a button do nothing for now; one that is disabled would lose the focus to the next. */
+function rest(button, resting) {
+  button.setAttribute("aria-disabled", resting);
+}
+
+function isResting(button) {
+  return button.getAttribute("aria-disabled") === "true";
+}
+
 function isGone(element) {
   return element.disabled || element.closest("[hidden]") !== null;
 }
@@ -66,10 +73,11 @@ function showCall(call) {
   const { microphone } = call.line;
   say(byId("mutelabel"), MICROPHONE[microphone]);
   byId("mute").dataset.state = microphone;
+  rest(byId("mute"), microphone === "asked");
   byId("break").hidden = call.rehearsal || call.backend === "";
   byId("break").disabled = call.breaking;
   say(byId("breaklabel"), call.failedOver ? "Break the fallback" : "Break the primary");
-  say(byId("doing"), call.asking ? "allow the microphone" : STATES[call.state] ?? "calling");
+  say(byId("doing"), microphone === "asked" ? "allow the microphone" : STATES[call.state] ?? "calling");
   byId("now").dataset.state = call.state;
   say(byId("backend"), call.backend);
   showClock(call);
