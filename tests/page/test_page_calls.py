@@ -262,8 +262,12 @@ async def test_hanging_up_ends_sound_and_call(open_page: Open, studio: StandInSt
     call = await talk(page, studio)
     await call.play(sound.tone(440, 10))
     await browser.wait_tone(page, 440)
+    await page.evaluate("""document.getElementById("hangup").addEventListener(
+        "click", () => { window.hungUp = performance.now() / 1000; }, true)""")
     await page.click("#hangup")
     await call.gone()
+    await browser.wait_silence(page)
+    assert await browser.last_tone(page, 440) - await page.evaluate("window.hungUp") < 0.15
     assert call.messages[-1] == {"type": "hang_up"}
     await shown(page, ".ended", "You hung up")
     again = await talk(page, studio)
