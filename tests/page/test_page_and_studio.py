@@ -172,7 +172,7 @@ async def test_the_studio_is_killed_and_back(visits: Visits, host: Host) -> None
 
 
 async def test_an_edit_while_calling(visits: Visits, host: Host) -> None:
-    """A saved edit shows by itself and is heard by calling again; a broken one shows where."""
+    """A saved edit shows by itself and is heard in the next call; a broken one shows where."""
     file = host.state.parent / "agents" / "front-desk.yaml"
     before = file.read_text()
     page = await visits.open("#/front-desk")
@@ -181,10 +181,20 @@ async def test_an_edit_while_calling(visits: Visits, host: Host) -> None:
     file.write_text(before + "greeting: Good evening.\n")
     await shown(page, ".about .greeting", "Good evening.")
     await shown(page, "#edited", "hang up and call again to hear it")
-    file.write_text(before + "greting: Good evening.\n")
+    edited = await browser.now(page)
+    await page.click("#again")
+    await shown(page, "section:nth-of-type(2) .agent .said", "Good evening.")
+    await browser.wait_tone(page, PIPELINE, after=edited)
+    file.write_text(before + "greting: Good morning.\n")
     await shown(page, "#findings pre", "unknown key 'greting'; did you mean 'greeting'?")
     await shown(page, "#agents", "Last good since")
+    await page.click("#hangup")
+    broken = await browser.now(page)
+    await call(page)
+    await shown(page, "section:nth-of-type(3) .agent .said", "Good evening.")
+    await browser.wait_tone(page, PIPELINE, after=broken)
+    whens = await page.locator("section .when").all_inner_texts()
+    first, good, last = [when.split(" · ")[0] for when in whens]
+    assert first != good == last
     file.write_text(before)
     await page.locator("#findings").wait_for(state="hidden")
-    await page.click("#again")
-    await page.locator(".transcript section").nth(1).locator(".agent .said").wait_for()
