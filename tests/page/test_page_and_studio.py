@@ -104,7 +104,7 @@ async def test_who_speaks_over_the_agent_stops_it(
     await browser.wait_tone(page, NEXT)
     stopped = await browser.last_tone(page, REALTIME)
     print(f"  silent {stopped - begun:.2f} s after the caller began")
-    assert abs(stopped - begun) < AT_ONCE
+    assert 0 <= stopped - begun < AT_ONCE
     await shown(page, ".agent.cut .mark", "interrupted")
     cut = await page.locator(".agent.cut .said").first.inner_text()
     assert 0.05 < len(cut) / len(STORY) < 0.6
