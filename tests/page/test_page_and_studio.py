@@ -169,6 +169,8 @@ async def test_the_studio_is_killed_and_back(visits: Visits, host: Host) -> None
     back = await browser.now(page)
     await call(page)
     await browser.wait_tone(page, REALTIME, after=back)
+    await shown(page, "#calls .where", "this page")
+    assert await page.locator("#calls li").count() == 1
 
 
 async def test_an_edit_while_calling(visits: Visits, host: Host) -> None:
