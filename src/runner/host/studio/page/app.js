@@ -16,19 +16,19 @@ const transcript = new Transcript(byId("transcript"), byId("announcer"));
 function newCall(agent) {
   const call = {
     agent, id: "", backend: "", state: "", rehearsal: agent.rehearsal,
-    edited: false, breaking: false, failedOver: false,
+    revision: "", edited: false, breaking: false, failedOver: false,
   };
   call.line = new Call(agent.id, (message) => takeOfCall(call, message));
   return call;
 }
 
 const CHANGES = {
-  started: (call, { call: id, rehearsal }) => Object.assign(call, { id, rehearsal }),
+  started: (call, { call: id, revision, rehearsal }) => Object.assign(call, { id, revision, rehearsal }),
   backend: (call, { name, gap }) =>
     Object.assign(call, { backend: name, breaking: false, failedOver: call.failedOver || gap != null }),
   left: (call) => Object.assign(call, { breaking: false, failedOver: true }),
   state: (call, { who, state }) => who === "agent" && Object.assign(call, { state }),
-  edited: (call) => Object.assign(call, { edited: true }),
+  edited: (call, { revision }) => Object.assign(call, { edited: revision !== call.revision }),
   closed: () => Object.assign(page, { call: null }),
 };
 
