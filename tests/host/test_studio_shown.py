@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from catalog.records import a_record
 from catalog.specs import a_spec
 
 from runner.catalog.catalog import Catalog
@@ -100,6 +101,16 @@ def test_a_file_s_name_that_is_no_text_can_be_an_address(tmp_path: Path) -> None
     (agent,) = shown.agents(reload.serving)["agents"]
     assert (agent["id"], agent["name"], agent["state"]) == ("desk?", "Desk?", "broken")
     assert agent["file"] == f"{tmp_path}/desk?.yaml"
+
+
+@pytest.mark.parametrize(
+    ("because", "where"),
+    [("studio", "studio"), ("chat", "terminal"), ("room pattern *", "livekit")],
+)
+def test_where_a_call_is(because: str, where: str) -> None:
+    """Calls of the studio, of `runner chat` and of LiveKit are told apart."""
+    (call,) = shown.calls([a_record("c", because=because)])["calls"]
+    assert call["where"] == where
 
 
 def test_an_agent_that_cannot_be_rendered_today_hides_no_other() -> None:

@@ -174,7 +174,7 @@ async def test_the_primary_is_broken_by_a_button(open_page: Open, studio: StandI
 
 
 async def test_live_calls(open_page: Open, studio: StandInStudio) -> None:
-    """Calls of LiveKit, of other pages and of this one are in one list."""
+    """Calls of LiveKit, of terminals, of other pages and of this one are in one list."""
     page = await open_page()
     await talk(page, studio)
     known = {"agent": "front-desk", "began": "2026-11-22T09:00:00Z", "backend": "openai-realtime"}
@@ -182,15 +182,16 @@ async def test_live_calls(open_page: Open, studio: StandInStudio) -> None:
         {**known, "id": "c-1", "where": "studio"},
         {**known, "id": "c-2", "where": "studio"},
         {**known, "id": "c-3", "where": "livekit", "agent": "gone"},
+        {**known, "id": "c-4", "where": "terminal"},
     ]
     await studio.tell()
-    await page.locator("#calls li").nth(2).wait_for()
+    await page.locator("#calls li").nth(3).wait_for()
     assert await page.locator("#calls .where").all_inner_texts() == [
         "this page · openai-realtime", "another page · openai-realtime",
-        "LiveKit · openai-realtime",
+        "LiveKit · openai-realtime", "terminal · openai-realtime",
     ]  # fmt: skip
     assert await page.locator("#calls .name").all_inner_texts() == [
-        "Front Desk", "Front Desk", "gone",
+        "Front Desk", "Front Desk", "gone", "Front Desk",
     ]  # fmt: skip
 
 

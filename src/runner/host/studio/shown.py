@@ -21,8 +21,8 @@ from runner.definition.spec import (
 )
 from runner.voice import rehearsal
 
-#: The `because` of calls from the studio.
-STUDIO = "studio"
+#: Where a call is, by its `because`; any other is one of LiveKit's.
+_PLACES = {"studio": "studio", "chat": "terminal"}
 
 
 def agents(serving: Serving) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _call(record: CallRecord) -> dict[str, Any]:
         "room": record.room,
         "began": record.began,
         "backend": record.carrier.name if record.carrier else None,
-        "where": "studio" if record.because == STUDIO else "livekit",
+        "where": _PLACES.get(record.because, "livekit"),
     }
 
 

@@ -4,6 +4,7 @@ import { byId, list, make, say } from "./dom.js";
 import { clock, standing } from "./words.js";
 
 const MANY = 12; // agents: from here on a filter helps
+const PLACES = { studio: "another page", terminal: "terminal", livekit: "LiveKit" };
 
 /** Show the agents that match the filter; `selected` is the id of the one that is looked at. */
 export function showAgents(agents, selected) {
@@ -38,7 +39,7 @@ export function showCalls(calls, own, nameOf) {
   list(byId("calls"), calls, ({ id }) => id, callItem, (item, call) => {
     item.dataset.began = call.began;
     say(item.querySelector(".name"), nameOf(call.agent));
-    const place = call.id === own ? "this page" : { studio: "another page", livekit: "LiveKit" }[call.where];
+    const place = call.id === own ? "this page" : PLACES[call.where];
     say(item.querySelector(".where"), [place, call.backend].filter(Boolean).join(" · "));
   });
   tick();
