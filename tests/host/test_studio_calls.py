@@ -128,6 +128,22 @@ async def test_words_come_as_they_are_spoken(dial: Dial, openai_service: OpenAIS
     assert all(LONG.startswith(text) for _, text in shown)
 
 
+async def test_a_question_is_shown_above_its_answer(
+    dial: Dial, openai_service: OpenAIService
+) -> None:
+    """A realtime server may know what was said only when it has begun to answer."""
+    openai_service.realtime.written = 0.8
+    page = await dial("front-desk")
+    await asked(page)
+    await page.wait_words("do for me", who="caller")
+    await page.wait_words("A lot.")
+    words = [(one["id"], one["text"]) for one in page.of("words")]
+    question = next(id_ for id_, text in words if "do for me" in text)
+    answer = next(id_ for id_, text in words if text.startswith("A"))
+    ids = [id_ for id_, _ in words]
+    assert ids.index(question) < ids.index(answer) < words.index((question, QUESTION))
+
+
 async def test_a_barge_in_clears_what_was_not_played(
     dial: Dial, openai_service: OpenAIService
 ) -> None:

@@ -316,6 +316,24 @@ async def test_typing_leaves_what_is_being_said_alone() -> None:
     assert len({first[0], typed[0], next_[0]}) == 3
 
 
+async def test_a_question_has_its_place_before_its_words_are_known() -> None:
+    """A realtime server may write them down after it has begun to answer, or never."""
+    wire = Told()
+    session: AgentSession[None] = AgentSession()
+    Spectator(wire).attach(session)
+    for transcript, final in (
+        ("", False), ("", False), ("Monday?", True),
+        ("Tues", False), ("", False), ("Tuesday?", True),
+    ):  # fmt: skip
+        session.emit("user_input_transcribed", said(transcript, final=final))
+    nobody, place, monday, *tuesday = [(one["id"], one["text"]) for one in wire.events]
+    assert (nobody[1], place[1]) == ("", "")
+    assert nobody[0] != place[0]
+    assert monday == (place[0], "Monday?")
+    assert [text for _, text in tuesday] == ["Tues", "Tuesday?"]
+    assert len({id_ for id_, _ in tuesday}) == 1
+
+
 async def test_a_microphone_that_nobody_hears_keeps_the_latest() -> None:
     """A page that sends faster than it is heard fills no memory."""
     microphone = Microphone()

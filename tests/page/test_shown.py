@@ -132,6 +132,21 @@ async def test_a_transcript(open_page: Open, studio: StandInStudio) -> None:
     ]
 
 
+async def test_a_question_stands_above_its_answer(open_page: Open, studio: StandInStudio) -> None:
+    """What the caller said has its place from when they were silent, also if it is known late."""
+    page = await open_page()
+    call = await talk(page, studio)
+    await call.said("", who="caller", id="q", final=False)
+    await call.said("At", id="a", final=False)
+    await shown(page, ".agent .said", "At")
+    assert not await page.locator(".line.caller").is_visible()
+    await call.said("Monday?", who="caller", id="q")
+    await call.said("At nine.", id="a")
+    await shown(page, ".agent .said", "At nine.")
+    assert await lines(page) == ["You Monday?", "Agent At nine."]
+    assert await page.locator(".line.caller").is_visible()
+
+
 async def test_a_tool_without_arguments_or_answer(open_page: Open, studio: StandInStudio) -> None:
     """What a model has written instead of JSON is shown; no tool runs after its call."""
     page = await open_page()

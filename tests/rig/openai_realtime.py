@@ -74,6 +74,7 @@ class RealtimeSimulator:
         self.pace = 4.0
         self.latency = 0.15
         self.silence = 0.4
+        self.written = 0.0
         self.loud = LOUD
         self.outputs: dict[str, str] = {}
         self.calls: dict[str, Call] = {}

@@ -48,6 +48,7 @@ class Connection:
         self.items: list[Event] = []
         self.ear = Ear()
         self.answer: asyncio.Task[None] | None = None
+        self.writing: asyncio.Task[None] | None = None
         self.utterance = ""
         self.used = time.monotonic()
         self._swallows = False
@@ -78,7 +79,7 @@ class Connection:
         except ConnectionResetError:
             pass
         finally:
-            for task in filter(None, (idle, self.answer)):
+            for task in filter(None, (idle, self.answer, self.writing)):
                 task.cancel()
 
     def die(self) -> None:
@@ -225,8 +226,15 @@ class Connection:
         self.items[-1]["said"] = text
         if self._input.get("transcription"):
             fields = {"item_id": item_id, "content_index": 0, "transcript": text}
-            kind = "conversation.item.input_audio_transcription.completed"
-            await self.send(kind, **fields, usage={"type": "duration", "seconds": 1})
+            if self.simulator.written:
+                self.writing = asyncio.create_task(self._write_down(fields))
+            else:
+                await self._write_down(fields)
+
+    async def _write_down(self, fields: Event) -> None:
+        await asyncio.sleep(self.simulator.written)
+        kind = "conversation.item.input_audio_transcription.completed"
+        await self.send(kind, **fields, usage={"type": "duration", "seconds": 1})
 
     async def _answer(self, wanted: Event) -> None:
         number = self.simulator.count_response(self.model)

@@ -30,6 +30,7 @@ class Spectator(Observer):
         self._wire = wire
         self._utterances = itertools.count()
         self._utterance = next(self._utterances)
+        self._half_said = False
         self._began: dict[str, tuple[dict[str, Any], float]] = {}
         self._quiet_since: float | None = None
 
@@ -81,8 +82,13 @@ class Spectator(Observer):
     def _on_transcript(self, event: UserInputTranscribedEvent) -> None:
         if event.transcript:
             self._words(self._utterance, event.transcript, final=event.is_final)
+            self._half_said = not event.is_final
             if event.is_final:
                 self._utterance = next(self._utterances)
+        elif not event.is_final and not self._half_said:
+            # The caller may be answered before their words are known: this keeps the place.
+            self._utterance = next(self._utterances)
+            self._words(self._utterance, "", final=False)
 
     def _words(self, utterance: int, text: str, *, final: bool) -> None:
         self._wire.tell(

@@ -61,10 +61,11 @@ export class Transcript {
   words({ id, who, text, final, interrupted }) {
     const key = `${who} ${id}`;
     if (!this.#spoken.has(key)) {
-      if (text === "") return;
+      if (text === "" && who !== "caller") return;
       this.#spoken.set(key, this.#line(who, NAMES[who] ?? who, make("p", { class: "said" })));
     }
     const line = this.#spoken.get(key);
+    line.hidden = text === ""; // a place that is kept for words to come
     say(line.querySelector(".said"), text);
     line.classList.toggle("open", !final);
     if (who === "agent") this.#placeLatency(line);
