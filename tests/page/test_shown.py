@@ -80,6 +80,30 @@ async def test_the_states_of_agents(open_page: Open, studio: StandInStudio) -> N
     await page.locator("#findings").wait_for(state="hidden")
 
 
+async def test_two_files_with_one_id(open_page: Open, studio: StandInStudio) -> None:
+    """Each is in the list, is reached with its own findings, and keeps the focus."""
+    north = agent("desk", name="North", file="north/desk.yaml", state="broken", findings=["one"])
+    south = agent("desk", name="South", file="south/desk.yaml", state="last_good", findings=["two"])
+    studio.agents = [north, south]
+    page = await open_page()
+    assert await page.locator("#agents .name").all_inner_texts() == ["North", "South"]
+    await page.click("#agents a >> nth=0")
+    await shown(page, "#findings pre", "one")
+    await page.click("#agents a >> nth=1")
+    await shown(page, "#findings pre", "two")
+    assert await page.locator("#agents a[aria-current]").count() == 1
+    south["findings"] = ["three"]
+    await studio.tell()
+    await shown(page, "#findings pre", "three")
+    await shown(page, "#agents :focus", "South")
+    assert (await talk(page, studio)).agent == "desk"
+    studio.agents = [south]
+    await studio.tell()
+    await page.locator("#agents li").nth(1).wait_for(state="detached")
+    await page.click("#hangup")
+    await shown(page, "h1", "South")
+
+
 async def test_an_edit_shows_by_itself(open_page: Open, studio: StandInStudio) -> None:
     """A saved edit is on the page at once; during a call it says how to hear it."""
     page = await open_page()

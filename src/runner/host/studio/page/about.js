@@ -19,7 +19,7 @@ export function showAgent(agent, backend) {
   say(byId("file"), agent.file);
   say(byId("standing"), [standing(agent), agent.revision].filter(Boolean).join(" · "));
   const now = JSON.stringify(agent);
-  const edited = now !== shown && shown !== "" && JSON.parse(shown).id === agent.id;
+  const edited = now !== shown && shown !== "" && JSON.parse(shown).file === agent.file;
   if (now !== shown) byId("about").replaceChildren(...parts(agent));
   if (edited) flash(byId("about"));
   if (now !== shown || backend !== active) mark(backend);

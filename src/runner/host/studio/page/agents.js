@@ -6,18 +6,34 @@ import { clock, standing } from "./words.js";
 const MANY = 12; // agents: from here on a filter helps
 const PLACES = { studio: "another page", terminal: "terminal", livekit: "LiveKit" };
 
-/** Show the agents that match the filter; `selected` is the id of the one that is looked at. */
+/** Return agents with their addresses in this page: by id, by file if another one has that id. */
+export function addressed(agents) {
+  const ids = new Set();
+  return agents.map((agent) => {
+    const name = ids.has(agent.id) ? agent.file : agent.id;
+    ids.add(agent.id);
+    return { ...agent, address: addressOf(name) };
+  });
+}
+
+/** Return the address in this page of an agent's id or file. */
+export function addressOf(name) {
+  return `#/${encodeURIComponent(name)}`;
+}
+
+/** Show the agents that match the filter; `selected` is the one that is looked at. */
 export function showAgents(agents, selected) {
   const filter = byId("filter");
   filter.hidden = agents.length < MANY;
   const wanted = filter.hidden ? "" : filter.value.trim().toLowerCase();
   const shown = agents.filter(({ id, name }) => `${id} ${name}`.toLowerCase().includes(wanted));
-  list(byId("agents"), shown, ({ id }) => id, agentItem, (item, agent) => {
+  list(byId("agents"), shown, ({ file }) => file, agentItem, (item, agent) => {
     const link = item.firstChild;
+    link.href = agent.address;
     item.dataset.state = agent.state;
     say(link.querySelector(".name"), agent.name || agent.id);
     say(link.querySelector(".state"), standing(agent));
-    choose(link, agent.id === selected);
+    choose(link, agent === selected);
   });
 }
 
@@ -26,11 +42,6 @@ function choose(link, chosen) {
   if (chosen) link.setAttribute("aria-current", "page");
   else link.removeAttribute("aria-current");
   if (chosen) link.scrollIntoView({ block: "nearest", inline: "nearest" });
-}
-
-/** Return the address of an agent in this page. */
-export function addressOf(id) {
-  return `#/${encodeURIComponent(id)}`;
 }
 
 /** Show the calls that are live; `own` is the id of this page's call, `nameOf` names an agent. */
@@ -53,10 +64,8 @@ export function tick() {
   }
 }
 
-function agentItem({ id }) {
-  const link = make("a", { href: addressOf(id) },
-    make("span", { class: "name" }), make("span", { class: "state" }));
-  return make("li", {}, link);
+function agentItem() {
+  return make("li", {}, make("a", {}, make("span", { class: "name" }), make("span", { class: "state" })));
 }
 
 function callItem() {

@@ -1,6 +1,6 @@
 /** The page: what it knows, what the server tells it, and what a person does with it. */
 
-import { addressOf, showAgents, showCalls, tick } from "./agents.js";
+import { addressed, addressOf, showAgents, showCalls, tick } from "./agents.js";
 import { showAgent, showFindings } from "./about.js";
 import { byId, say } from "./dom.js";
 import { Call } from "./call.js";
@@ -40,7 +40,7 @@ function takeOfCall(call, message) {
 
 function takeOfServer(message) {
   if (message.type === "calls") page.calls = message.calls;
-  if (message.type === "agents") Object.assign(page, { agents: message.agents, line: message.line });
+  if (message.type === "agents") Object.assign(page, { agents: addressed(message.agents), line: message.line });
   show();
 }
 
@@ -83,17 +83,17 @@ function callAgain() {
   const { agent, line } = page.call;
   const speaking = line.microphone !== "none";
   line.hangUp();
-  choose(agent.id);
+  choose(agent);
   begin(speaking);
 }
 
 function selected() {
-  return page.agents?.find(({ id }) => addressOf(id) === page.address);
+  return page.agents?.find(({ address, file }) => [address, addressOf(file)].includes(page.address));
 }
 
-function choose(id) {
-  location.hash = addressOf(id);
-  page.address = addressOf(id);
+function choose({ address }) {
+  location.hash = address;
+  page.address = address;
 }
 
 function readAddress() {
@@ -106,10 +106,10 @@ function show() {
   const { agents, call, line, calls, connected } = page;
   if (agents === null) return;
   if (page.address === "" && agents.length > 0) {
-    page.address = addressOf((agents.find(({ state }) => state !== "broken") ?? agents[0]).id);
+    page.address = (agents.find(({ state }) => state !== "broken") ?? agents[0]).address;
   }
   const agent = selected();
-  showAgents(agents, agent?.id);
+  showAgents(agents, agent);
   showCalls(connected ? calls : [], call?.id, (id) => agents.find((one) => one.id === id)?.name || id);
   byId("rehearsal").hidden = line === "";
   say(byId("rehearsaltext"), line);
