@@ -64,6 +64,43 @@ async def test_a_call_by_keyboard_alone(open_page: Open, studio: StandInStudio) 
     await shown(page, "#talk:focus", "Talk")
 
 
+async def test_the_focus_stays_while_agents_come_and_go(
+    open_page: Open, studio: StandInStudio
+) -> None:
+    """Who stands on an agent in the list stays there, whichever others are added or removed."""
+    studio.agents = [agent("b"), agent("d")]
+    page = await open_page()
+    await page.focus('#agents [href="#/d"]')
+    for ids in ("abcde", "ad", "d", "dxy"):
+        studio.agents = [agent(id_) for id_ in ids]
+        await studio.tell()
+        await page.locator(f"#agents li:last-child:nth-child({len(ids)})").wait_for()
+        assert await page.locator("#agents .name").all_inner_texts() == list(ids.upper())
+        assert await page.evaluate("document.activeElement.hash") == "#/d"
+
+
+async def test_a_button_that_is_pressed_keeps_the_focus(
+    open_page: Open, studio: StandInStudio
+) -> None:
+    """A second Enter does nothing else, and after "Call again" the focus is in the new call."""
+    page = await open_page()
+    call = await talk(page, studio)
+    await page.focus("#break")
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Enter")
+    await shown(page, "#break:focus", "Break the primary")
+    await call.tell("left", name="openai-realtime", reason="broken_on_purpose")
+    await shown(page, "#break:focus", "Break the fallback")
+    assert await page.locator("#mutelabel").inner_text() == "Mute"
+    await call.tell("edited", revision="b")
+    await page.focus("#again")
+    await page.keyboard.press("Enter")
+    await call.gone()
+    assert [message["type"] for message in call.messages] == ["break", "hang_up"]
+    await (await studio.call()).start(revision="b")
+    await shown(page, "#mute:focus", "Mute")
+
+
 async def test_what_is_said_is_announced_once(open_page: Open, studio: StandInStudio) -> None:
     """A screen reader is told whole sentences, not every word as it comes."""
     page = await open_page()

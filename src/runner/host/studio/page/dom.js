@@ -32,9 +32,13 @@ export function list(parent, items, keyOf, create, update) {
     update(element, item);
     return element;
   });
-  const same = wanted.length === parent.children.length
-    && wanted.every((element, index) => element === parent.children[index]);
-  if (!same) parent.replaceChildren(...wanted);
+  const kept = new Set(wanted);
+  for (const element of known.values()) if (!kept.has(element)) element.remove();
+  // Whatever is taken out of the page, if only to be put back, loses the focus.
+  wanted.forEach((element, index) => {
+    const there = parent.children[index];
+    if (element !== there) parent.insertBefore(element, there ?? null);
+  });
 }
 
 /** Return text that shows only its beginning until all of it is asked for. */

@@ -48,7 +48,7 @@ export function showStage({ call, agent, connected }) {
   byId("send").disabled = byId("text").disabled;
   if (call !== null) showCall(call);
   byId("edited").hidden = !call?.edited;
-  if (byId("controls").contains(focused) && isGone(focused)) byId(call === null ? "talk" : "mute").focus();
+  if (focused?.closest(".dock") && isGone(focused)) byId(call === null ? "talk" : "mute").focus();
 }
 
 /** Let a button do nothing for now; one that is disabled would lose the focus to the next. */
@@ -75,7 +75,7 @@ function showCall(call) {
   byId("mute").dataset.state = microphone;
   rest(byId("mute"), microphone === "asked");
   byId("break").hidden = call.rehearsal || call.backend === "";
-  byId("break").disabled = call.breaking;
+  rest(byId("break"), call.breaking);
   say(byId("breaklabel"), call.failedOver ? "Break the fallback" : "Break the primary");
   say(byId("doing"), microphone === "asked" ? "allow the microphone" : STATES[call.state] ?? "calling");
   byId("now").dataset.state = call.state;
