@@ -21,7 +21,7 @@ from livekit.agents.voice.events import ToolExecutionUpdatedEvent
 from runner.reach.reasons import CONNECTION_LOST, of_error
 from runner.voice.backends.agent import BackendAgent
 from runner.voice.backends.guard import is_failed_response
-from runner.voice.handover import Handover
+from runner.voice.handover import Handover, unanswered
 from runner.voice.reasons import EMPTY, LASTING, SILENT
 from runner.voice.watch import Watch
 
@@ -194,7 +194,8 @@ class Signs:
         if agent is not self.agent:
             return
         self._handover.understood()
-        if not self._is_pending():
+        # A cough may even have cut off an answer that had not begun.
+        if not self._is_pending() and not unanswered(self._session.history):
             self._watch.settle()
 
     def _on_words(self, event: UserInputTranscribedEvent) -> None:
