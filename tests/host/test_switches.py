@@ -27,6 +27,7 @@ from rig.talk import (
     greeted,
     hears_last_words,
     rehearse,
+    times_greeted,
 )
 
 from runner.catalog.breaker import Breakers
@@ -233,6 +234,19 @@ async def test_the_parts_of_a_pipeline_share_its_patience(
     ended = await asked(one)
     answer = await one.wait_heard(REALTIME, after=ended)
     assert answer.start - ended < PATIENCE + 1.2
+
+
+async def test_a_greeting_that_nobody_has_heard_is_given_by_the_next(
+    dial: Dial, host: Host, service: OpenAIService
+) -> None:
+    """The first dies while its first words wait for a caller who listens late."""
+    service.realtime.fault = Fault("dies_midway", after=0.6)
+    one = await dial("spoken", subscribe=False)
+    await host.wait_log("took over", room=one.room.name)
+    one.listen()
+    await one.wait_heard(PIPELINE)
+    assert one.heard(REALTIME) == 0
+    assert times_greeted(service) == 2
 
 
 @pytest.mark.slow

@@ -138,3 +138,14 @@ async def test_a_wait_that_began_earlier_goes_on() -> None:
     await asyncio.sleep(2 * PATIENCE)
     clock.watch.expect(since=clock.began)
     assert await clock.silent_after() >= 3 * PATIENCE
+
+
+async def test_a_caller_who_cannot_hear_yet_is_no_silence() -> None:
+    clock = Clock()
+    audible = asyncio.Event()
+    frames = clock.watch.listen(sounds(0.1), lambda: asyncio.wait_for(audible.wait(), 5.0))
+    first = asyncio.ensure_future(anext(frames))
+    assert await clock.stays_calm()
+    assert not first.done()
+    audible.set()
+    await first

@@ -26,6 +26,9 @@ class Line(Protocol):
     async def start(self, session: AgentSession[None], agent: Agent) -> None:
         """Start `session` with `agent`, heard and hearing on this line."""
 
+    async def audible(self) -> None:
+        """Wait until the caller can hear the agent."""
+
     async def caller(self) -> CallerNames | None:
         """Wait for the caller; None if the line was closed before one came."""
 
@@ -53,6 +56,7 @@ class RoomLine:
         self.room = ctx.job.room.name
         self._ctx = ctx
         self._left = False
+        self._session: AgentSession[None] | None = None
         self._introducing: set[asyncio.Task[None]] = set()
         self._connecting = asyncio.create_task(ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
 
@@ -78,7 +82,16 @@ class RoomLine:
 
     async def start(self, session: AgentSession[None], agent: Agent) -> None:
         """Start `session` in the room; it is ready when the room is joined."""
+        self._session = session
         await session.start(agent, room=self._ctx.room, record=False)
+
+    async def audible(self) -> None:
+        """Wait for the caller to subscribe to the agent's sound.
+
+        LiveKit waits for it, too, but an answer that is cut off meanwhile would leave it mute.
+        """
+        if self._session is not None and (subscribed := self._session.room_io.subscribed_fut):
+            await asyncio.shield(subscribed)
 
     async def caller(self) -> CallerNames | None:
         """Wait for the first participant that is no agent."""

@@ -62,6 +62,9 @@ class TextLine:
         session.on("conversation_item_added", self._on_change)
         await session.start(agent, record=False)
 
+    async def audible(self) -> None:
+        """Return at once: the caller listens from the beginning."""
+
     async def caller(self) -> CallerNames | None:
         """Return whoever types."""
         return CallerNames(identity="chat", name="chat")

@@ -1,7 +1,7 @@
 """Tells when a caller has waited too long for a backend. It knows neither sessions nor models."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
 
@@ -85,16 +85,21 @@ class Watch:
         self._closed = True
         self._turn()
 
-    def listen(self, frames: AsyncIterator[FrameT]) -> AsyncIterator[FrameT]:
-        """Pass an answer's sound on, and note when it will have been played."""
-        return self._pass(frames, lambda frame: frame.duration)
+    def listen(
+        self, frames: AsyncIterator[FrameT], audible: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[FrameT]:
+        """Pass an answer's sound on once it is `audible`; note when it will have been played."""
+        return self._pass(frames, lambda frame: frame.duration, audible)
 
     def read(self, words: AsyncIterator[WordT]) -> AsyncIterator[WordT]:
         """Pass an answer's words on, where they are all that there is of it."""
         return self._pass(words, lambda _: 0.0)
 
     async def _pass(
-        self, pieces: AsyncIterator[PieceT], seconds: Callable[[PieceT], float]
+        self,
+        pieces: AsyncIterator[PieceT],
+        seconds: Callable[[PieceT], float],
+        audible: Callable[[], Awaitable[None]] | None = None,
     ) -> AsyncIterator[PieceT]:
         self._answering = True
         self.sounded = 0.0
@@ -104,8 +109,9 @@ class Watch:
                 self._note_first()
                 self._expected = False
                 self._wait(False)
+                if audible is not None:
+                    await audible()
                 yield piece
-                # Comes back once LiveKit has taken the frame: not before the caller subscribes.
                 self.frames += 1
                 self.plays_until = max(self._loop.time(), self.plays_until) + seconds(piece)
                 self.sounded += seconds(piece)

@@ -53,6 +53,9 @@ class PageLine:
             agent.llm.on("told", self._spectator.told)
         await session.start(agent, record=False)
 
+    async def audible(self) -> None:
+        """Return at once: the caller listens from the beginning."""
+
     async def caller(self) -> CallerNames | None:
         """Return the person at the page, who has pressed the button."""
         return None if self._over.done() else CallerNames(_CALLER)

@@ -131,7 +131,9 @@ class BackendAgent(Agent):
         return words if has_sound or self.watch is None else self.watch.read(words)
 
     def _heard(self, frames: AsyncGenerator[rtc.AudioFrame, None]) -> AsyncIterable[rtc.AudioFrame]:
-        return frames if self.watch is None else self.watch.listen(frames)
+        if self.watch is None or self._call is None:
+            return frames
+        return self.watch.listen(frames, self._call[1].audible)
 
     def _greet(self, greeting: Greeting) -> None:
         """Greet: word for word, in the model's own words, or not at all."""
