@@ -15,7 +15,6 @@ from jinja2.idtracking import VAR_LOAD_RESOLVE
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
-from markupsafe import Markup
 
 from runner.definition.bounds import FILTERS, LIMIT, METHODS, check, join, weight
 
@@ -105,7 +104,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Return what a template has made, if that is not too much."""
         self._spend(weight(value))
         # Nothing here is HTML, and a text that knows better would escape what is added to it.
-        return str(value) if isinstance(value, Markup) else value
+        return str(value) if isinstance(value, str) else value
 
     def counted(self, values: Iterable[Any]) -> Iterator[Any]:
         """Yield what a loop goes through, as long as that is not too much."""
