@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -208,7 +209,9 @@ def test_a_call_that_ends_while_a_line_is_waited_for_ends_the_command(
     openai_service.realtime.script = [Tone("Welcome.")]
     started = invocation(agent, state=tmp_path / "state", environment=openai_service.environment)
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen(**started, **pipes) as process:
+    # A command in a shell's background is started with interrupts ignored, and so would this be.
+    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(**started, **pipes, preexec_fn=heeds) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         come(process.stdout, b"Welcome.", b"> ")
