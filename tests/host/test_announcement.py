@@ -133,8 +133,9 @@ async def test_the_packages_own_recording_is_heard_where_none_was_made(
     await host.wait_log(NOT_MADE, reason="server_error")
     one = await dialled(livekit_server, caller(), "closed")
     await one.wait_heard(SPEECH, seconds=0.3)
-    await one.wait_caption(SORRY.sentence[:30])
     await one.wait_happening("disconnected", within=15)
+    # The room may go before its end is written down.
+    assert "".join(one.shown.values()).startswith(SORRY.sentence[:30])
     assert one.heard(VOICE) == 0
     assert one.spans[-1].end - one.spans[0].start > 4
     await host.wait_log("was not spoken beforehand", level="WARNING", room=one.room.name)
