@@ -61,6 +61,11 @@ class Handover:
         self.heard = True
         self.understood()
 
+    def understood(self) -> None:
+        """Take note that what the caller has said until now was heard, words or not."""
+        if self._session.user_state != "speaking":
+            self._speaks_since = None
+
     def forget(self, messages: set[str]) -> None:
         """Leave out what was generated and never heard."""
         self._unheard |= messages
@@ -133,11 +138,6 @@ class Handover:
         if event.item.type == "message" and event.item.role == "user":
             self.understood()
             self._transcripts.clear()
-
-    def understood(self) -> None:
-        """Take note that what the caller has said until now was heard, words or not."""
-        if self._session.user_state != "speaking":
-            self._speaks_since = None
 
 
 def _spoken_within(seconds: float, text: str) -> str:

@@ -195,25 +195,26 @@ class Signs:
             return
         self._handover.understood()
         # A cough may even have cut off an answer that had not begun.
-        if not self._is_pending() and not unanswered(self._session.history):
+        if self._pending() is None and not unanswered(self._session.history):
             self._watch.settle()
 
     def _on_words(self, event: UserInputTranscribedEvent) -> None:
         if self.agent is not None and isinstance(self.agent.stt, stt.STT) and event.is_final:
             self._asked = self._told
 
-    def _is_pending(self) -> bool:
+    def _pending(self) -> SpeechHandle | None:
+        """Return the last thing that it began to say, unless that is over or was cut off."""
         speech = self.speech
-        return speech is not None and not speech.done() and not speech.interrupted
+        return None if speech is None or speech.done() or speech.interrupted else speech
 
     def _must_go_on(self) -> bool:
         """Tell whether an answer is owed whatever the caller says meanwhile."""
-        speech = self.speech
-        return speech is not None and not speech.done() and not speech.allow_interruptions
+        speech = self._pending()
+        return speech is not None and not speech.allow_interruptions
 
     def _was_ignored(self) -> bool:
         """Tell whether LiveKit kept from the backend what the caller said over its speech."""
-        return self._talked_over and self._is_pending()
+        return self._talked_over and self._pending() is not None
 
     def _on_tool(self, event: ToolExecutionUpdatedEvent) -> None:
         update = event.update
