@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from catalog.records import a_record, aged
 from catalog.specs import a_spec
+from rig.serving import serving
 
 from runner.catalog.catalog import Catalog
 from runner.catalog.records import Records
@@ -40,24 +41,19 @@ class Counted(Records):
 async def visit(tmp_path: Path) -> AsyncIterator[Visit]:
     """Open the standing line of a page."""
     Counted.looks = 0
-    serving = Serving(catalog=Catalog({"desk": a_spec("desk")}, files=1))
+    known = Serving(catalog=Catalog({"desk": a_spec("desk")}, files=1))
     records = Counted(tmp_path)
     records.write(a_record("before"))
     aged(records.find("before"), 5)
-    feed = Feed(lambda: serving, records)
+    feed = Feed(lambda: known, records)
 
     async def answer(request: web.Request) -> web.WebSocketResponse:
         return await feed.follow(request, asyncio.Event())
 
     app = web.Application()
     app.router.add_get("/", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    async with aiohttp.ClientSession() as http:
-        yield lambda: http.ws_connect(f"http://{host}:{port}/")
-    await runner.cleanup()
+    async with serving(app) as address, aiohttp.ClientSession() as http:
+        yield lambda: http.ws_connect(f"{address}/")
 
 
 def at_work() -> dict[asyncio.Task[object], str]:

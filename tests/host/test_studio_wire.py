@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from livekit.agents import AgentSession, ToolExecutionUpdatedEvent, UserInputTra
 from livekit.agents.llm import FunctionCall
 from livekit.agents.voice import ToolCallStarted
 from rig.page import Page
+from rig.serving import serving
 
 from runner.catalog.records import Records
 from runner.catalog.reload import Reload
@@ -46,8 +48,7 @@ SECOND = bytes(2 * RATE)
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
     """Open a wire, do something with it on the studio's side, and return the page's side."""
-    async with aiohttp.ClientSession() as http:
-        runners = []
+    async with AsyncExitStack() as services, aiohttp.ClientSession() as http:
 
         async def start(work: Callable[[Wire], Awaitable[None]]) -> aiohttp.ClientWebSocketResponse:
             async def answer(request: web.Request) -> web.WebSocketResponse:
@@ -57,15 +58,10 @@ async def serve() -> AsyncIterator[Serve]:
 
             app = web.Application()
             app.router.add_get("/", answer)
-            runners.append(web.AppRunner(app, shutdown_timeout=0.1))
-            await runners[-1].setup()
-            await web.TCPSite(runners[-1], "127.0.0.1", 0).start()
-            host, port = runners[-1].addresses[0][:2]
-            return await http.ws_connect(f"http://{host}:{port}/", max_msg_size=0)
+            address = await services.enter_async_context(serving(app))
+            return await http.ws_connect(f"{address}/", max_msg_size=0)
 
         yield start
-        for runner in runners:
-            await runner.cleanup()
 
 
 async def read_all(socket: aiohttp.ClientWebSocketResponse) -> list[aiohttp.WSMessage]:
