@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.catalog.serving import Reloaded, Standing
+    from runner.definition.loader import Loaded
 
 PROMPT = "prompt: {}\n"
+
+
+class _Looking(Reload):
+    """A `Reload` that tells when it has looked for the first time."""
+
+    def __init__(self, folder: Path, store: Store, loaded: Loaded, *, poll: bool) -> None:
+        super().__init__(folder, store, loaded, poll=poll)
+        self.has_looked = threading.Event()
+
+    def look(self) -> None:
+        try:
+            super().look()
+        finally:
+            self.has_looked.set()
 
 
 class Reloading:
@@ -26,7 +42,7 @@ class Reloading:
     def __init__(self, folder: Path, state: Path, *, poll: bool = False) -> None:
         self.folder = folder
         self.store = Store(state)
-        self.reload = Reload(folder, self.store, load([folder]), poll=poll)
+        self.reload = _Looking(folder, self.store, load([folder]), poll=poll)
         self.events: list[Reloaded] = []
         self._new: asyncio.Queue[Reloaded] = asyncio.Queue()
         self._lines: asyncio.Queue[logging.LogRecord] = asyncio.Queue()
@@ -68,7 +84,7 @@ class Reloading:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Reloading]:
-        """Watch the folder."""
+        """Watch the folder. The look with which that begins is over: it would race with edits."""
         self._loop = asyncio.get_running_loop()
         listener = _Listener(self)
         log = logging.getLogger("runner.catalog")
@@ -76,6 +92,7 @@ class Reloading:
         log.setLevel(logging.INFO)
         task = asyncio.create_task(self.reload.run())
         try:
+            assert await asyncio.to_thread(self.reload.has_looked.wait, 15)
             yield self
         finally:
             task.cancel()

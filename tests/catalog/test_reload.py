@@ -90,6 +90,18 @@ async def test_a_saved_edit_serves(edits: Reloading, save: Callable[[Path, str],
     assert {event.outcome for event in edits.events} == {"applied"}
 
 
+async def test_an_edit_from_before_the_watch_serves(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was made after the files had been loaded, and is found before the clock says so."""
+    monkeypatch.setattr(reload_module, "_SELDOM", 60.0)
+    reloading = Reloading(folder, tmp_path / "state")
+    in_place(folder / "front.yaml", PROMPT.format("Good morning."))
+    async with reloading.running() as edits:
+        assert (await edits.next()).agents == ("front",)
+        assert edits.prompt("front") == "Good morning."
+
+
 async def test_the_same_bytes_change_nothing(edits: Reloading) -> None:
     serving = edits.reload.serving
     os.utime(edits.folder / "front.yaml")
