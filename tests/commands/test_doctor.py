@@ -336,6 +336,14 @@ def test_a_database_is_asked_for_what_the_defaults_name(
             f"warning  remote   assistant: {url} has name, prompt, response_length, temperature;"
             f" not good: voice: voice; {then}"
         ]
+        database.edit(
+            "UPDATE agent_configs SET voice_model = 'coral', name = 'Anna',"
+            " system_prompt = '{{ agent.name.split()[1] }}' WHERE id = 1"
+        )
+        assert call_doctor().lines("remote") == [
+            f"warning  remote   assistant: {url} has name, response_length, temperature, voice;"
+            f" not good: prompt: template-render; {then}"
+        ]
     found = call_doctor()
     assert found.lines("remote") == [
         f"warning  remote   assistant: {url} has nothing; not good: unreachable; {then}"

@@ -445,6 +445,21 @@ async def test_a_wrong_field_is_as_it_was_last_good(
     assert (spec.name, spec.voice) == ("Renamed", "sage")
 
 
+async def test_a_value_that_does_not_fit_is_as_it_was_last_good(
+    fetch: Fetch, database: Database, tmp_path: Path
+) -> None:
+    text = AGENT.replace("PORT", str(database.port)).replace("    prompt: systemPrompt\n", "")
+    second = "The second word is {{ agent.name.split(' ')[1] }}."
+    text = text.replace("The file's own prompt.", second).replace("name: Own", "name: Our Own")
+    agent = an_agent(tmp_path, text)
+    await fetch(agent)
+    database.answer = body(json.dumps(ROW | {"name": "Anna"}))
+    for _ in range(2):
+        spec, line = await fetch(agent)
+        assert spec.name == "My Agent"
+        assert (line.last_good, line.reason) == ("name", "name: template-render")
+
+
 async def test_a_last_good_value_must_fit_the_file_of_today(
     agent: AgentSpec, fetch: Fetch, database: Database, tmp_path: Path
 ) -> None:

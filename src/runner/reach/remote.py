@@ -42,9 +42,9 @@ class RemoteError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The good values of an answer by the agent's keys, and why there are not more of them.
+    """The values of an answer that are good and fit together, by the agent's keys.
 
-    `url` is what was asked, empty if no URL could be made.
+    `reasons` say why there are not more; `url` is what was asked, empty if no URL could be made.
     """
 
     url: str
@@ -103,9 +103,10 @@ def _checked(
 ) -> Answer:
     found = {key: _at(body, path) for key, path in fields.items()}
     accepted = accept(spec, {key: value for key, value in found.items() if value is not None})
+    fit = together(spec, accepted.values)
     missing = {key: MISSING for key, value in found.items() if value is None}
-    wrong = {**missing, **accepted.refused}
-    return Answer(url, accepted.values, _reasons(wrong))
+    wrong = {**missing, **accepted.refused, **fit.refused}
+    return Answer(url, fit.values, _reasons(wrong))
 
 
 def _reasons(refused: Mapping[str, str]) -> tuple[str, ...]:
@@ -129,7 +130,7 @@ def _tell(answer: Answer, older: Mapping[str, Any], fit: Accepted, seconds: floa
     sources = {"fields": answer.values, "last_good": older}
     fields = {name: ", ".join(k for k in of if k in fit.values) for name, of in sources.items()}
     told = {name: value for name, value in fields.items() if value} | {"seconds": round(seconds, 3)}
-    if reason := "; ".join([*answer.reasons, *_reasons(fit.refused)]):
+    if reason := "; ".join(dict.fromkeys([*answer.reasons, *_reasons(fit.refused)])):
         _log.warning("remote fields are not all good", extra={**told, "reason": reason})
     else:
         _log.info("remote fields fetched", extra=told)
