@@ -42,6 +42,7 @@ from rig.caller import Caller
 from rig.host import Host
 from rig.livekit_server import LiveKitServer
 from rig.openai_service import OpenAIService
+from visitor import Visitor
 
 TONES = {"realtime": 440.0, "pipeline": 880.0}
 QUESTION = "What can you do for me?"
@@ -83,7 +84,7 @@ def assistant(kind: str) -> dict[str, Any]:
     return agent
 
 
-async def waits(caller: Caller, hz: float) -> tuple[float, float]:
+async def waits(caller: Caller | Visitor, hz: float) -> tuple[float, float]:
     """Be greeted, and ask something; return how long either took to be heard, in seconds."""
     greeting = await caller.wait_heard(hz, within=20)
     silent = await caller.wait_silence(0.3)

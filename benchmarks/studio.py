@@ -1,10 +1,11 @@
 """How soon a person hears an agent in the studio, beside the same agent in a LiveKit room.
 
 One host, `runner serve --studio`, one simulated OpenAI, one call at a time: in turn from a room of
-a livekit-server and from a page. Both callers speak and hear in this process, the page over its
-WebSocket: what a browser adds between ear and socket is not in it, nor what a sound card adds to
-the room. Speech ends with its recording, whose last 0.28 s are quiet: differences mean more than
-ratios. Before, the studio is started alone, to the moment at which its page is there.
+a livekit-server and from the page in Chromium. The page is heard where its audio graph ends, and
+its microphone plays a recording; no sound card is in it, nor in the caller in the room, who speaks
+and hears in this process. Speech ends with its recording, whose last 0.28 s are quiet: differences
+mean more than ratios. Before, the studio is started alone, to the moment at which its page is
+there.
 
 Each bar is met or missed, and the exit status is 1 if any is missed: a page waits no longer than a
 room, in the median, and is there within 2 s of every start but the first, which compiles.
@@ -31,11 +32,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from first_word import ANSWER, QUESTION, TONES, assistant, waits
 from host.studio import a_studio, address_of
 from programs import OURS, cell, compared, settled, show, spread
+from rig.browser import Visits
 from rig.caller import Caller
 from rig.host import Host
 from rig.livekit_server import LiveKitServer
 from rig.openai_service import OpenAIService
-from rig.page import Page
+from visitor import Visitor, chromium
 
 STUDIO, ROOM = ENDS = "studio", "room"
 GREETING = "click or join -> greeting heard"
@@ -48,29 +50,31 @@ class Bench:
 
     server: LiveKitServer
     host: Host
-    address: str
+    visits: Visits
     samples: dict[tuple[str, str, str], list[float]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
     async def call(self, kind: str, end: str) -> tuple[float, float]:
         """Call the agent of this kind from one end, and ask it something; return the two waits."""
-        caller = Page() if end == STUDIO else Caller()
+        caller = await (self._visitor(kind) if end == STUDIO else self._in_a_room(kind))
         try:
-            await self._dial(caller, kind)
             both = await waits(caller, TONES[kind])
             await caller.wait_silence(0.5)
             return both
         finally:
             await caller.leave()
 
-    async def _dial(self, caller: Caller, kind: str) -> None:
-        if isinstance(caller, Page):
-            await caller.call(self.address, kind)
-            return
-        room = f"{kind}-{uuid.uuid4().hex[:8]}"
+    async def _visitor(self, kind: str) -> Visitor:
+        visitor = Visitor(self.visits)
+        await visitor.call(kind)
+        return visitor
+
+    async def _in_a_room(self, kind: str) -> Caller:
+        caller, room = Caller(), f"{kind}-{uuid.uuid4().hex[:8]}"
         token = self.server.token(room, caller.identity, agent=OURS)
         await caller.join(self.server.url, token)
+        return caller
 
 
 def _agents(folder: Path) -> Path:
@@ -130,8 +134,10 @@ async def _measure(folder: Path, rounds: int) -> dict[str, Any]:
         host = Host.serve(agents, *options, environment=environment, home=folder / "both").start()
         try:
             await host.ready()
-            bench = Bench(server, host, await address_of(host))
-            await _calls_in_turn(bench, rounds)
+            address = await address_of(host)
+            async with chromium(folder, QUESTION) as running, Visits(running, address) as visits:
+                bench = Bench(server, host, visits)
+                await _calls_in_turn(bench, rounds)
         finally:
             host.kill()
     rows = compared(bench.samples, ENDS)
