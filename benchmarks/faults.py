@@ -161,13 +161,17 @@ def _pipeline() -> Iterator[Case]:
         own = ANSWER if endpoint == "stt" else FIRST_AUDIO
         yield _http(QUESTION, endpoint, "hang", Bar(own, **MUTE))
     yield _http(QUESTION, "chat", "cut", Bar(ANSWER, **KNOWN))
+    # Its first sentence is heard before it breaks off.
+    yield _http(MID_ANSWER, "chat", "cut", Bar(FIRST_AUDIO, **KNOWN), after=1.0)
     yield _http(MID_ANSWER, "tts", "cut", Bar(FIRST_AUDIO, **KNOWN))
     for endpoint in speaking:
         yield _http(MID_ANSWER, endpoint, "stalls", Bar(FIRST_AUDIO, **MUTE))
 
 
-def _http(moment: str, endpoint: Endpoint, kind: HTTPFaultKind, bar: Bar) -> Case:
-    fault = HTTPFault(kind, model=PRIMARY[_MODELS[endpoint]])
+def _http(
+    moment: str, endpoint: Endpoint, kind: HTTPFaultKind, bar: Bar, after: float = 0.05
+) -> Case:
+    fault = HTTPFault(kind, model=PRIMARY[_MODELS[endpoint]], after=after)
     return Case(moment, f"{endpoint} {kind}", bar, http=(endpoint, fault), agent="pipeline")
 
 
