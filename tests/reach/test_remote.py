@@ -460,6 +460,22 @@ async def test_a_value_that_does_not_fit_is_as_it_was_last_good(
         assert (line.last_good, line.reason) == ("name", "name: template-render")
 
 
+async def test_a_last_good_value_must_fit_the_answer_of_today(
+    fetch: Fetch, database: Database, tmp_path: Path
+) -> None:
+    """What the database has now comes first, though it fits only as a whole."""
+    text = AGENT.replace("PORT", str(database.port)).replace("name: Own", "name: Our Own")
+    second = "Say {{ agent.name.split(' ')[1] }}."
+    agent = an_agent(tmp_path, text.replace("The file's own prompt.", second))
+    await fetch(agent)
+    prompt = "{{ {'long': agent.name}[response_length] }}"
+    row = ROW | {"name": "Anna", "systemPrompt": prompt, "responseLength": "tiny"}
+    database.answer = body(json.dumps(row))
+    spec, line = await fetch(agent)
+    assert (spec.name, spec.prompt, spec.response_length) == ("Anna", prompt, "long")
+    assert line.reason == "response_length: value; response_length: template-render"
+
+
 async def test_a_last_good_value_must_fit_the_file_of_today(
     agent: AgentSpec, fetch: Fetch, database: Database, tmp_path: Path
 ) -> None:

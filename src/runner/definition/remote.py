@@ -61,15 +61,15 @@ def amend(spec: AgentSpec, values: Mapping[str, Any]) -> AmendedSpec:
     )
 
 
-def together(spec: AgentSpec, values: Mapping[str, Any]) -> Accepted:
-    """Take of accepted values those with which the agent's texts can be rendered."""
-    if _renders(amend(spec, values)):
+def together(spec: AgentSpec, values: Mapping[str, Any], taken: Mapping[str, Any]) -> Accepted:
+    """Take of accepted values those with which, beside those `taken`, the texts can be rendered."""
+    if not values or _renders(amend(spec, {**taken, **values})):
         return Accepted(values, {})
-    taken: dict[str, Any] = {}
+    more: dict[str, Any] = {}
     for key, value in values.items():
-        if _renders(amend(spec, {**taken, key: value})):
-            taken[key] = value
-    return Accepted(taken, {key: "template-render" for key in values if key not in taken})
+        if _renders(amend(spec, {**taken, **more, key: value})):
+            more[key] = value
+    return Accepted(more, {key: "template-render" for key in values if key not in more})
 
 
 def _renders(spec: AgentSpec) -> bool:

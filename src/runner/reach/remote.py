@@ -71,9 +71,8 @@ async def fetched(
     answer = await ask(spec, spec.remote, names, environment)
     # In a thread: a slow disk must not be heard.
     older = await asyncio.to_thread(_last_good, spec, spec.remote, answer, LastAnswers(state))
-    fit = await asyncio.to_thread(together, spec, {**answer.values, **older})
-    _tell(answer, older, fit, time.monotonic() - began)
-    return amend(spec, fit.values)
+    _tell(answer, older, time.monotonic() - began)
+    return amend(spec, {**answer.values, **older.values})
 
 
 async def ask(
@@ -103,7 +102,7 @@ def _checked(
 ) -> Answer:
     found = {key: _at(body, path) for key, path in fields.items()}
     accepted = accept(spec, {key: value for key, value in found.items() if value is not None})
-    fit = together(spec, accepted.values)
+    fit = together(spec, accepted.values, {})
     missing = {key: MISSING for key, value in found.items() if value is None}
     wrong = {**missing, **accepted.refused, **fit.refused}
     return Answer(url, fit.values, _reasons(wrong))
@@ -113,27 +112,26 @@ def _reasons(refused: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"{key}: {why}" for key, why in refused.items())
 
 
-def _last_good(
-    spec: AgentSpec, remote: Remote, answer: Answer, kept: LastAnswers
-) -> Mapping[str, Any]:
-    """Keep what is good of an answer; return what was good before of the rest."""
+def _last_good(spec: AgentSpec, remote: Remote, answer: Answer, kept: LastAnswers) -> Accepted:
+    """Keep what is good of an answer; take of what was good before the rest."""
     if not answer.url:
-        return {}
+        return Accepted({}, {})
     before = kept.get(answer.url, remote.fields)
     kept.put(answer.url, remote.fields, answer.values)
     left = [key for key in remote.fields if key in before and key not in answer.values]
     # The file may have changed since.
-    return accept(spec, {key: before[key] for key in left}).values
+    accepted = accept(spec, {key: before[key] for key in left})
+    return together(spec, accepted.values, answer.values)
 
 
-def _tell(answer: Answer, older: Mapping[str, Any], fit: Accepted, seconds: float) -> None:
-    sources = {"fields": answer.values, "last_good": older}
-    fields = {name: ", ".join(k for k in of if k in fit.values) for name, of in sources.items()}
-    told = {name: value for name, value in fields.items() if value} | {"seconds": round(seconds, 3)}
-    if reason := "; ".join(dict.fromkeys([*answer.reasons, *_reasons(fit.refused)])):
-        _log.warning("remote fields are not all good", extra={**told, "reason": reason})
+def _tell(answer: Answer, older: Accepted, seconds: float) -> None:
+    sources = {"fields": answer.values, "last_good": older.values}
+    told = {name: ", ".join(values) for name, values in sources.items() if values}
+    fields = told | {"seconds": round(seconds, 3)}
+    if reason := "; ".join(dict.fromkeys([*answer.reasons, *_reasons(older.refused)])):
+        _log.warning("remote fields are not all good", extra={**fields, "reason": reason})
     else:
-        _log.info("remote fields fetched", extra=told)
+        _log.info("remote fields fetched", extra=fields)
 
 
 def _headers(remote: Remote, environment: Mapping[str, str]) -> dict[str, str]:
