@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from rig.browser import shown, talk
+from rig.browser import lists_agents, shown, talk
 from rig.stand_in_studio import agent, every_state
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ async def test_the_focus_stays_while_agents_come_and_go(
         studio.agents = [agent(id_) for id_ in ids]
         await studio.tell()
         await page.locator(f"#agents li:last-child:nth-child({len(ids)})").wait_for()
-        assert await page.locator("#agents .name").all_inner_texts() == list(ids.upper())
+        await lists_agents(page, *ids.upper())
         assert await page.evaluate("document.activeElement.hash") == "#/d"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from rig.browser import shown, talk
+from rig.browser import lists_agents, shown, talk
 from rig.stand_in_studio import FINDING, TOOL, agent
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ async def test_two_files_with_one_id(open_page: Open, studio: StandInStudio) -> 
     south = agent("desk", name="South", file="south/desk.yaml", state="last_good", findings=["two"])
     studio.agents = [north, south]
     page = await open_page()
-    assert await page.locator("#agents .name").all_inner_texts() == ["North", "South"]
+    await lists_agents(page, "North", "South")
     await page.click("#agents a >> nth=0")
     await shown(page, "#findings pre", "one")
     await page.click("#agents a >> nth=1")

@@ -80,6 +80,14 @@ async def shown(page: Page, selector: str, text: str) -> None:
     await page.locator(selector, has_text=text).first.wait_for()
 
 
+async def lists_agents(page: Page, *names: str) -> None:
+    """Wait until the agents that are to be seen are these; what is new is drawn a frame later."""
+    from playwright.async_api import expect
+
+    listed = page.locator("#agents .name")
+    await expect(listed).to_have_text(list(names), use_inner_text=True)
+
+
 async def sounds(page: Page) -> list[dict[str, float]]:
     """Return the loud notes that the page has played: when, how loud, how high."""
     notes: list[dict[str, float]] = await page.evaluate("window.heard")
