@@ -169,7 +169,7 @@ def _pipeline() -> Iterator[Case]:
 
 
 def _http(
-    moment: str, endpoint: Endpoint, kind: HTTPFaultKind, bar: Bar, after: float = 0.05
+    moment: str, endpoint: Endpoint, kind: HTTPFaultKind, bar: Bar, after: float = HTTPFault.after
 ) -> Case:
     fault = HTTPFault(kind, model=PRIMARY[_MODELS[endpoint]], after=after)
     return Case(moment, f"{endpoint} {kind}", bar, http=(endpoint, fault), agent="pipeline")
