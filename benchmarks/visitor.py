@@ -11,7 +11,7 @@ from rig import browser, sound, speech
 from rig.browser import Visits
 from rig.caller import Span
 
-# Seconds of quiet around the question at the microphone, which begins with the call.
+# Seconds of quiet before the question at the microphone, which begins with the call.
 _QUIET = 8.0
 
 
@@ -35,11 +35,7 @@ class Visitor:
         """Return the first sound of a tone after `after`."""
         after += self._began
         await browser.wait_tone(self._tab, hz, after=after, within=within)
-        first = next(
-            note
-            for note in await browser.sounds(self._tab)
-            if note["at"] > after and abs(note["hz"] - hz) < browser.NEAR
-        )
+        first = next(note for note in await browser.tones(self._tab, hz) if note["at"] > after)
         return Span(first["at"] - self._began, first["at"] + first["seconds"] - self._began, hz)
 
     async def wait_silence(self, _: float) -> float:
@@ -62,20 +58,14 @@ class Visitor:
 @asynccontextmanager
 async def chromium(folder: Path, question: str) -> AsyncIterator[Browser]:
     """Run Chromium, in which whoever calls asks the question once the greeting is over."""
-    recording = folder / "question.wav"
-    quiet = sound.tone(0, _QUIET)
-    recording.write_bytes(sound.to_wav(quiet + _pcm(question) + quiet))
     async with async_playwright() as playwright:
-        running = await browser.launch(playwright, recording)
+        running = await browser.launch(playwright, folder, question, _QUIET)
         yield running
         await running.close()
 
 
 def _seconds(question: str) -> float:
     """Return how long the recording of the question is, from its first sound on."""
-    samples = np.abs(np.frombuffer(_pcm(question), "<i2")) / 32768
+    pcm = sound.from_wav(speech.spoken(question))
+    samples = np.abs(np.frombuffer(pcm, "<i2")) / 32768
     return float(len(samples) - np.argmax(samples > browser.LOUD)) / sound.RATE
-
-
-def _pcm(question: str) -> bytes:
-    return sound.from_wav(speech.spoken(question))

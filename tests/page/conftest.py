@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
-from rig import sound, speech
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,11 +43,9 @@ async def chromium(
     """Run Chromium; its microphone is silent for two seconds, asks a question, and begins again."""
     from rig import browser
 
-    question = sound.from_wav(speech.spoken("What do you have on Monday?"))
-    microphone = tmp_path_factory.mktemp("microphone") / "question.wav"
-    quiet = sound.tone(0, SECONDS_OF_QUIET)
-    microphone.write_bytes(sound.to_wav(quiet + question))
-    running = await browser.launch(playwright, microphone)
+    folder = tmp_path_factory.mktemp("microphone")
+    question = "What do you have on Monday?"
+    running = await browser.launch(playwright, folder, question, SECONDS_OF_QUIET)
     yield running
     await running.close()
 

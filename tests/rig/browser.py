@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import needs
+from . import needs, sound, speech
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,8 +23,14 @@ LOUD = 0.02
 NEAR = 60
 
 
-async def launch(playwright: Playwright, microphone: Path) -> Browser:
-    """Start Chromium; every page's microphone plays the WAV file, over and over."""
+async def launch(playwright: Playwright, folder: Path, question: str, quiet: float) -> Browser:
+    """Start Chromium; every microphone is `quiet` for seconds, asks the question, and begins again.
+
+    The recording that it plays is kept in the folder.
+    """
+    microphone = folder / "question.wav"
+    asked = sound.from_wav(speech.spoken(question))
+    microphone.write_bytes(sound.to_wav(sound.tone(0, quiet) + asked))
     return await playwright.chromium.launch(
         executable_path=needs.chromium(),
         args=[
@@ -110,10 +116,15 @@ async def speech_begun(page: Page, after: float, *, within: float = 10.0) -> flo
     return float(note["at"])
 
 
+async def tones(page: Page, hz: float) -> list[dict[str, float]]:
+    """Return the notes of `sounds` that are of a tone."""
+    return [note for note in await sounds(page) if abs(note["hz"] - hz) < NEAR]
+
+
 async def last_tone(page: Page, hz: float) -> float:
     """Return when a tone ended that has sounded."""
-    notes = [note for note in await sounds(page) if abs(note["hz"] - hz) < NEAR]
-    return notes[-1]["at"] + notes[-1]["seconds"]
+    last = (await tones(page, hz))[-1]
+    return last["at"] + last["seconds"]
 
 
 async def now(page: Page) -> float:
